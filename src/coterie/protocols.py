@@ -1,0 +1,238 @@
+"""The verbs: what each part does, and the narrow `Run` that parts are handed.
+
+A part is a frozen dataclass whose fields are its hyper-parameters. It owns nothing that must be
+closed, and it touches a member only through the run, which is where money, time and the trace are.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar, runtime_checkable
+
+from coterie.types import (
+    Candidate,
+    Card,
+    Completion,
+    Failure,
+    Judgement,
+    Limits,
+    Ranking,
+    Request,
+    Result,
+    Scores,
+    TextScore,
+)
+
+Emit = Callable[[str], None]
+"""Takes the next piece of a text while it is written. Never blocks."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+# ---- members ----------------------------------------------------------------------------------
+
+
+class House(Protocol):
+    """Where a committee keeps what is expensive, for as long as the committee is open."""
+
+    async def once(self, spec: Opens[T]) -> T:
+        """What `spec` opens; equal specifications share one, and the house closes it."""
+        ...
+
+
+class Opens(Protocol[T_co]):
+    """A frozen specification of something expensive: a connection pool, loaded weights."""
+
+    def open(self) -> AbstractAsyncContextManager[T_co]: ...
+
+    def __hash__(self) -> int: ...
+
+
+class Model(Protocol):
+    """An open member."""
+
+    @property
+    def card(self) -> Card: ...
+
+    async def generate(self, request: Request, emit: Emit | None) -> Completion:
+        """The member's text for `request`; pieces go to `emit` as they come, where somebody listens.
+
+        Raises `MemberError`. Cancelling the task stops the work at the member too.
+        """
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A member that can tell how likely given texts are (`Capability.LIKELIHOOD`)."""
+
+    async def score(self, request: Request, texts: Sequence[str]) -> Scores:
+        """Log-probability of each text as the answer to `request`, as data: markup in it is plain text.
+
+        Raises `MemberError`.
+        """
+        ...
+
+
+class TokenSession(Protocol):
+    """One text being read by one model, whose KV cache lives as long as the session.
+
+    Positions count tokens of the model's own vocabulary, the prompt's included.
+    """
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """What the cache holds."""
+        ...
+
+    async def feed(self, tokens: Sequence[int]) -> None:
+        """Read more tokens; afterwards `next` speaks of the token that follows them."""
+        ...
+
+    async def rollback(self, length: int) -> None:
+        """Forget everything after the first `length` tokens."""
+        ...
+
+    async def next(self) -> Sequence[float]:
+        """Log-probabilities (nats) of every token of the vocabulary at the next position."""
+        ...
+
+    async def score(self, text: str) -> TextScore:
+        """Log-probability of `text` after what was fed; the session is left as it was."""
+        ...
+
+    def encode(self, text: str) -> Sequence[int]:
+        """Tokens of `text`, markup in it taken as plain text."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> bytes:
+        """Bytes of `tokens`; a token may end inside a character."""
+        ...
+
+
+@runtime_checkable
+class TokenModel(Protocol):
+    """A member that can be led token by token (`Capability.TOKENS`)."""
+
+    def session(self, request: Request) -> AbstractAsyncContextManager[TokenSession]:
+        """A session that has read `request`, its prefix included."""
+        ...
+
+
+class MemberSpec(Protocol):
+    """A member as configured: frozen, comparable, printable without its secrets."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def timeout_s(self) -> float: ...
+
+    @property
+    def max_concurrency(self) -> int | None: ...
+
+    @property
+    def retries(self) -> int: ...
+
+    async def open(self, house: House) -> Model:
+        """The member, ready to be asked; what it needs is taken from the house, which owns it."""
+        ...
+
+
+# ---- the run, as parts see it -----------------------------------------------------------------
+
+
+class Run(Protocol):
+    """The only door to members. Everything that calls, spends, waits or is recorded passes here."""
+
+    @property
+    def cards(self) -> Mapping[str, Card]:
+        """The pool, in its order."""
+        ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def expired(self) -> bool:
+        """True once the deadline has passed or the budget is spent: answer from what exists."""
+        ...
+
+    def rng(self, *salt: object) -> random.Random:
+        """Randomness that a replay repeats: the same salt gives the same numbers within one run."""
+        ...
+
+    async def generate(
+        self, members: Sequence[str], request: Request, *, parents: Sequence[str] = ()
+    ) -> list[Candidate]:
+        """Ask `members` side by side; their candidates, in the order of `members`.
+
+        Goes on when all have answered or failed, when the quorum has answered and the grace time is
+        over, or at the deadline. Raises `NoAnswer` when there is no candidate.
+        """
+        ...
+
+    async def ask(
+        self, member: str, request: Request, *, stage: str = "ask", needs: Sequence[str] = ()
+    ) -> Completion | Failure:
+        """One call whose text is no candidate (a review). `needs`: ids of what the call speaks of."""
+        ...
+
+    async def score(
+        self, member: str, request: Request, texts: Sequence[str], *, stage: str = "score", needs: Sequence[str] = ()
+    ) -> Scores | Failure:
+        """The log-probability of each text under `member`, as the answer to `request`."""
+        ...
+
+    async def gather(self, calls: Sequence[Awaitable[T]]) -> list[T | None]:
+        """Await calls side by side, in order, under the quorum rule of `generate`; ``None`` for one that was cut."""
+        ...
+
+    async def compose(self, member: str, request: Request, parents: Sequence[Candidate]) -> Candidate | Failure:
+        """A text that `member` makes out of `parents`, offered as a candidate."""
+        ...
+
+    async def judge(self, judge: Judge, request: Request, candidates: Sequence[Candidate]) -> list[Judgement]:
+        """What `judge` says of `candidates`, recorded."""
+        ...
+
+    def rank(self, rule: str, judgements: Sequence[Judgement], over: Sequence[Candidate]) -> Ranking:
+        """The ranking of `over` that the named rule makes of `judgements`, recorded."""
+        ...
+
+    async def fuse(self, fuser: Fuser, request: Request, candidates: Sequence[Candidate]) -> Candidate | Failure:
+        """The fused candidate. Its text is the answer, so its pieces go out while it is written."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something a reader of the answer must know."""
+        ...
+
+
+# ---- the parts --------------------------------------------------------------------------------
+
+
+class Judge(Protocol):
+    """Says how good candidates are."""
+
+    async def judge(self, request: Request, candidates: Sequence[Candidate], run: Run) -> Sequence[Judgement]: ...
+
+
+class Fuser(Protocol):
+    """Makes one new candidate out of the best ones, given best first."""
+
+    async def fuse(self, request: Request, candidates: Sequence[Candidate], run: Run) -> Candidate | Failure: ...
+
+
+class Method(Protocol):
+    """A composition of parts that turns a request into an answer."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Everyone it may ask."""
+        ...
+
+    async def __call__(self, request: Request, run: Run) -> Result: ...

@@ -1,0 +1,36 @@
+"""Pure rules that make a ranking out of judgements: no calls, no clock, no randomness.
+
+A rule is a function from judgements and the ids they are over to a `Ranking`. The ids come in pool
+order, which breaks every tie and is where ids that nobody spoke of stand among their equals. A new
+rule is a function in a file of its own and a line in `RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from coterie.errors import ConfigError
+from coterie.ranking.borda import borda, normalised_borda
+from coterie.ranking.copeland import copeland
+from coterie.ranking.mean import mean
+from coterie.types import Judgement, Ranking
+
+Rule = Callable[[Sequence[Judgement], Sequence[str]], Ranking]
+
+RULES: Mapping[str, Rule] = {
+    "borda": borda,
+    "copeland": copeland,
+    "mean": mean,
+    "normalised_borda": normalised_borda,
+}
+
+
+def rule(name: str) -> Rule:
+    """The rule of that name. Raises `ConfigError` naming the rules there are."""
+    try:
+        return RULES[name]
+    except KeyError:
+        raise ConfigError(f"there is no ranking rule {name!r}; choose one of {', '.join(sorted(RULES))}") from None
+
+
+__all__ = ["RULES", "Rule", "borda", "copeland", "mean", "normalised_borda", "rule"]

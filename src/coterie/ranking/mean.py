@@ -1,0 +1,21 @@
+"""Mean score: for judges that share one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coterie.ranking.order import by_points
+from coterie.types import Judgement, Ranking
+
+
+def mean(judgements: Sequence[Judgement], over: Sequence[str]) -> Ranking:
+    """`over` by the mean of the scores each id received; ids without a score come last.
+
+    Scores of different judges are averaged as they are, so their scales must agree.
+    """
+    received: dict[str, list[float]] = {id_: [] for id_ in over}
+    for judgement in judgements:
+        for id_, score in zip(judgement.about, judgement.scores, strict=True):
+            if id_ in received:
+                received[id_].append(score)
+    return by_points({id_: sum(got) / len(got) if got else None for id_, got in received.items()}, over, "mean")

@@ -1,0 +1,360 @@
+"""The run: the only door to members, for one request.
+
+Everything that calls a model, spends money, waits, is cancelled or is recorded does so here, so a
+method is plain composition. A member's failure is a value that the method sees; it never cancels
+its siblings. Cancelling the task that drives the run cancels every call it has under way.
+
+What it does not know: how members are opened (the committee) and what makes a good answer (the parts).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from coterie import ranking
+from coterie.errors import MemberError, NoAnswer
+from coterie.protocols import Fuser, Judge, Scorer
+from coterie.run.cache import ResponseCache
+from coterie.run.calls import Attempts, Seat, defect
+from coterie.run.ledger import Ledger, estimate_usd, guess_tokens
+from coterie.run.stream import AnswerPiece, AnswerReset, Channel, Piece
+from coterie.trace import (
+    AnswerGiven,
+    CallFinished,
+    CallRetried,
+    CallScored,
+    CallStarted,
+    CandidateOffered,
+    JudgementMade,
+    Noted,
+    RankingMade,
+)
+from coterie.types import (
+    Candidate,
+    Card,
+    Completion,
+    Failure,
+    FailureKind,
+    Judgement,
+    Limits,
+    Ranking,
+    Request,
+    Result,
+    Scores,
+    Usage,
+)
+
+T = TypeVar("T")
+R = TypeVar("R", Completion, Scores)
+
+CUT = "cut"
+"""The message with which the run cancels a call that nobody waits for any more."""
+
+
+class LiveRun:
+    """One request on its way through a method. Parts see it as `coterie.protocols.Run`."""
+
+    def __init__(
+        self,
+        request: Request,
+        seats: Mapping[str, Seat],
+        limits: Limits,
+        *,
+        seed: int = 0,
+        channel: Channel | None = None,
+        cache: ResponseCache | None = None,
+    ) -> None:
+        self._request = request
+        self._seats = seats
+        self._seed = seed
+        self._cache = cache
+        self._answers = False
+        """True in the view a fuser is handed: what it composes is the answer."""
+        self.ledger = Ledger(limits, channel)
+        self.limits = limits
+        self.cards: Mapping[str, Card] = {name: seat.card for name, seat in seats.items()}
+        self._note_unpriced()
+
+    def _note_unpriced(self) -> None:
+        unpriced = [name for name, card in self.cards.items() if card.price is None]
+        if self.limits.max_usd is not None and unpriced:
+            self.note(f"max_usd cannot bound members without a known price: {', '.join(unpriced)}")
+
+    # ---- what parts may know ------------------------------------------------------------------
+
+    @property
+    def expired(self) -> bool:
+        return self.ledger.left_s <= 0
+
+    def rng(self, *salt: object) -> random.Random:
+        return random.Random(f"{self._seed}:{salt!r}")
+
+    def note(self, text: str) -> None:
+        self.ledger.write(Noted(self.ledger.now(), text))
+
+    # ---- members write ------------------------------------------------------------------------
+
+    async def generate(
+        self, members: Sequence[str], request: Request, *, parents: Sequence[str] = ()
+    ) -> list[Candidate]:
+        ids = [self.ledger.id("c") for _ in members]
+        calls = [
+            self._offered(id_, member, request, "generate", tuple(parents), tuple(parents))
+            for id_, member in zip(ids, members, strict=True)
+        ]
+        outcomes = await self.gather(calls)
+        found = [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
+        wanted = min(self.limits.quorum or 0, len(members))
+        if len(found) < wanted:
+            self.ledger.partial = True
+        if not found:
+            raise NoAnswer(self._nothing(members), self.ledger.failures)
+        return found
+
+    def _nothing(self, members: Sequence[str]) -> str:
+        if not members:
+            return "the method has no members to ask; name some in its configuration"
+        errors = "; ".join(f"{f.member}: {f.error}" for f in self.ledger.failures)
+        return f"none of {len(members)} members answered ({errors})"
+
+    async def compose(self, member: str, request: Request, parents: Sequence[Candidate]) -> Candidate | Failure:
+        ids = tuple(c.id for c in parents)
+        needs = (*ids, *self.ledger.ranking_over(ids))
+        return await self._offered(self.ledger.id("c"), member, request, "fuse", ids, needs)
+
+    async def _offered(
+        self, id_: str, member: str, request: Request, stage: str, parents: tuple[str, ...], needs: tuple[str, ...]
+    ) -> Candidate | Failure:
+        outcome = await self.ask(member, request, stage=stage, needs=needs)
+        if isinstance(outcome, Failure):
+            return outcome
+        candidate = Candidate(id_, member, outcome.text, parents, outcome.call, outcome.tool_calls)
+        self.ledger.candidates.append(candidate)
+        self.ledger.write(CandidateOffered(self.ledger.now(), candidate))
+        return candidate
+
+    async def ask(
+        self, member: str, request: Request, *, stage: str = "ask", needs: Sequence[str] = ()
+    ) -> Completion | Failure:
+        call = self.ledger.id("k")
+        emit = _Emitter(self.ledger, call, member, stage, answers=self._answers) if self.ledger.channel else None
+
+        async def generate(model: Any) -> Completion:
+            if self._cache and (kept := self._cache.get(member, request)):
+                return kept
+            completion: Completion = await model.generate(request, emit)
+            if self._cache:
+                self._cache.put(member, request, completion)
+            return completion
+
+        outcome = await self._call(call, member, request, stage, needs, generate, emit=emit)
+        if emit is None:
+            return outcome
+        if isinstance(outcome, Failure):
+            emit.withdraw(outcome.error)
+        elif not emit.used:  # it came whole
+            emit(outcome.text)
+        return outcome
+
+    async def score(
+        self, member: str, request: Request, texts: Sequence[str], *, stage: str = "score", needs: Sequence[str] = ()
+    ) -> Scores | Failure:
+        async def score(model: Any) -> Scores:
+            if not isinstance(model, Scorer):
+                raise MemberError(f"{member!r} gives no log-probabilities of given texts", FailureKind.UNAVAILABLE)
+            return await model.score(request, texts)
+
+        return await self._call(self.ledger.id("k"), member, request, stage, needs, score, texts=tuple(texts))
+
+    # ---- one call -----------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        call: str,
+        member: str,
+        request: Request,
+        stage: str,
+        needs: Sequence[str],
+        work: Callable[[Any], Awaitable[R]],
+        *,
+        texts: tuple[str, ...] | None = None,
+        emit: _Emitter | None = None,
+    ) -> R | Failure:
+        ledger = self.ledger
+        if refused := self._refused(member, call, stage, request, texts or ()):
+            return ledger.fail(refused, silent=refused.kind is FailureKind.EXCLUDED)
+        seat = self._seats[member]
+        own = None if request is self._request else request
+        ledger.write(CallStarted(ledger.now(), call, member, stage, tuple(needs), own, texts))
+        reserved_usd = estimate_usd(seat.card.price, request, texts or ()) if self.limits.max_usd is not None else 0.0
+        ledger.reserve(reserved_usd)
+        attempts = Attempts(
+            seat,
+            ledger.left_s,
+            self.rng("retry", call),
+            ledger.take_call,
+            lambda n, error, wait_s: ledger.write(CallRetried(ledger.now(), call, n, error, wait_s)),
+        )
+        try:
+            outcome = await attempts.run(lambda: work(seat.model), used=lambda: emit is not None and emit.used)
+        except MemberError as error:
+            return self._failed(call, member, stage, request, error, attempts)
+        except asyncio.CancelledError as cancelled:
+            self._failed(call, member, stage, request, _why_cancelled(cancelled), attempts)
+            raise
+        except Exception as error:  # a member's defect must not take its siblings down
+            return self._failed(call, member, stage, request, defect(member, error), attempts)
+        finally:
+            ledger.reserve(-reserved_usd)
+        return self._landed(call, request, outcome, attempts)
+
+    def _refused(self, member: str, call: str, stage: str, request: Request, texts: Sequence[str]) -> Failure | None:
+        """Why this call is not made at all."""
+        seat = self._seats.get(member)
+        if seat is None:
+            return Failure(member, f"{member!r} is not in the pool", FailureKind.UNAVAILABLE, stage, call=call)
+        if before := self.ledger.failed(member):
+            error = f"not asked again after: {before.error}"
+            return Failure(member, error, FailureKind.EXCLUDED, stage, call=call)
+        if seat.model is None:
+            return Failure(member, seat.error, FailureKind.UNAVAILABLE, stage, call=call)
+        if self.ledger.left_s <= 0:
+            return Failure(member, "not asked: the deadline has passed", FailureKind.DEADLINE, stage, call=call)
+        if over := self.ledger.refusal(seat.card.price, request, texts):
+            return Failure(member, f"not asked: {over}", FailureKind.BUDGET, stage, call=call)
+        return None
+
+    def _landed(self, call: str, request: Request, outcome: R, attempts: Attempts) -> R:
+        """Book and record what came back."""
+        latency_s = asyncio.get_running_loop().time() - attempts.started_s
+        self._spend(outcome.usage, request)
+        cached = outcome.usage.calls == 0
+        landed = replace(outcome, call=call, latency_s=0.0 if cached else latency_s)
+        if isinstance(landed, Completion):
+            self.ledger.write(CallFinished(self.ledger.now(), call, landed, cached))
+        else:
+            self.ledger.write(CallScored(self.ledger.now(), call, landed))
+        return landed
+
+    def _failed(
+        self, call: str, member: str, stage: str, request: Request, error: MemberError, attempts: Attempts
+    ) -> Failure:
+        """Book and record a call that gave nothing."""
+        usage = Usage(1, None, None, None) if error.usage is None else error.usage
+        latency_s = asyncio.get_running_loop().time() - attempts.started_s
+        self._spend(usage, request)
+        return self.ledger.fail(Failure(member, str(error), error.kind, stage, usage, latency_s, call))
+
+    def _spend(self, usage: Usage, request: Request) -> None:
+        counted = usage.input_tokens is not None or self.limits.max_tokens is None
+        self.ledger.spend(usage, 0 if counted else guess_tokens(request))
+
+    # ---- side by side -------------------------------------------------------------------------
+
+    async def gather(self, calls: Sequence[Awaitable[T]]) -> list[T | None]:
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        why = None
+        try:
+            await self._enough(tasks)
+            why = CUT
+        finally:
+            late = [task for task in tasks if not task.done()]
+            for task in late:
+                task.cancel(why)
+            if late:
+                await asyncio.wait(late)
+        return [None if task.cancelled() else task.result() for task in tasks]
+
+    async def _enough(self, tasks: Sequence[asyncio.Future[T]]) -> None:
+        """Return when all are done, or when the quorum has answered and the grace time is over."""
+        if not tasks:
+            return
+        quorum = min(self.limits.quorum or len(tasks), len(tasks))
+        every = asyncio.Event()
+        some = asyncio.Event()
+        left, good = len(tasks), 0
+
+        def landed(task: asyncio.Future[T]) -> None:
+            nonlocal left, good
+            left -= 1
+            broken = not task.cancelled() and task.exception() is not None
+            good += not (task.cancelled() or broken or _is_failure(task.result()))
+            if good >= quorum or left == 0 or broken:
+                some.set()
+            if left == 0 or broken:
+                every.set()
+
+        for task in tasks:
+            task.add_done_callback(landed)
+        await some.wait()
+        if not every.is_set():
+            try:
+                async with asyncio.timeout(self.limits.grace_s):
+                    await every.wait()
+            except TimeoutError:
+                return
+
+    # ---- parts --------------------------------------------------------------------------------
+
+    async def judge(self, judge: Judge, request: Request, candidates: Sequence[Candidate]) -> list[Judgement]:
+        judgements = list(await judge.judge(request, candidates, self))
+        for judgement in judgements:
+            id_ = self.ledger.id("j")
+            self.ledger.judgements[judgement] = id_
+            self.ledger.write(JudgementMade(self.ledger.now(), id_, judgement))
+        return judgements
+
+    def rank(self, rule: str, judgements: Sequence[Judgement], over: Sequence[Candidate]) -> Ranking:
+        ids = [candidate.id for candidate in over]
+        ranked = ranking.rule(rule)(judgements, ids)
+        id_ = self.ledger.id("r")
+        needs = (*ids, *(self.ledger.judgements[j] for j in judgements if j in self.ledger.judgements))
+        self.ledger.rankings.append((id_, frozenset(ids)))
+        self.ledger.write(RankingMade(self.ledger.now(), id_, ranked, needs))
+        return ranked
+
+    async def fuse(self, fuser: Fuser, request: Request, candidates: Sequence[Candidate]) -> Candidate | Failure:
+        view = copy.copy(self)
+        view._answers = True
+        return await fuser.fuse(request, candidates, view)
+
+    def answer(self, result: Result) -> None:
+        """Record the method's answer, and publish its text where it was not written in public."""
+        ids = result.ranking.order if result.ranking else (result.candidate.id,)
+        needs = self.ledger.ranking_over(ids)
+        self.ledger.write(AnswerGiven(self.ledger.now(), result.candidate.id, result.how, self.ledger.partial, needs))
+        if result.how != "fused":
+            self.ledger.publish(AnswerPiece(result.candidate.text))
+
+
+class _Emitter:
+    """Publishes the pieces of one call: as the answer, or as what a member is writing."""
+
+    def __init__(self, ledger: Ledger, call: str, member: str, stage: str, *, answers: bool) -> None:
+        self._ledger, self._call, self._member, self._stage = ledger, call, member, stage
+        self._answers = answers
+        self.used = False
+
+    def __call__(self, text: str) -> None:
+        self.used = True
+        self._ledger.publish(AnswerPiece(text) if self._answers else Piece(self._call, self._member, self._stage, text))
+
+    def withdraw(self, why: str) -> None:
+        """Take back what was shown of an answer that came to nothing."""
+        if self._answers and self.used:
+            self._ledger.publish(AnswerReset(why))
+
+
+def _is_failure(result: object) -> bool:
+    return result is None or isinstance(result, Failure)
+
+
+def _why_cancelled(cancelled: asyncio.CancelledError) -> MemberError:
+    if cancelled.args == (CUT,):
+        return MemberError("cut: enough others had answered and the grace time was over", FailureKind.CUT)
+    return MemberError("the request was cancelled", FailureKind.CANCELLED)
