@@ -22,6 +22,7 @@ from coterie.types import (
     Request,
     Result,
     Scores,
+    Standing,
     TextScore,
 )
 
@@ -129,6 +130,9 @@ class MemberSpec(Protocol):
     def name(self) -> str: ...
 
     @property
+    def card(self) -> Card: ...
+
+    @property
     def timeout_s(self) -> float: ...
 
     @property
@@ -203,7 +207,7 @@ class Run(Protocol):
         """The ranking of `over` that the named rule makes of `judgements`, recorded."""
         ...
 
-    async def fuse(self, fuser: Fuser, request: Request, candidates: Sequence[Candidate]) -> Candidate | Failure:
+    async def fuse(self, fuser: Fuser, request: Request, best: Sequence[Standing]) -> Candidate | Failure:
         """The fused candidate. Its text is the answer, so its pieces go out while it is written."""
         ...
 
@@ -224,15 +228,15 @@ class Judge(Protocol):
 class Fuser(Protocol):
     """Makes one new candidate out of the best ones, given best first."""
 
-    async def fuse(self, request: Request, candidates: Sequence[Candidate], run: Run) -> Candidate | Failure: ...
+    async def fuse(self, request: Request, best: Sequence[Standing], run: Run) -> Candidate | Failure: ...
 
 
 class Method(Protocol):
     """A composition of parts that turns a request into an answer."""
 
     @property
-    def members(self) -> tuple[str, ...]:
-        """Everyone it may ask."""
+    def asks(self) -> tuple[str, ...]:
+        """Everyone it may ask, generators first, each once."""
         ...
 
     async def __call__(self, request: Request, run: Run) -> Result: ...

@@ -43,6 +43,13 @@ class Secret(str):
     def reveal(self) -> str:
         return str.__str__(self)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """How a configuration reads one: any string."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+
 
 @dataclass(frozen=True)
 class Message:
@@ -144,8 +151,12 @@ class Price:
     cached_input_usd: float | None = None
     """For prompt tokens the endpoint found in its cache; ``None`` when they cost as much as the others."""
 
-    def cost_usd(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
-        """USD for one call; ``cached_tokens`` are a part of ``input_tokens``."""
+    def cost_usd(self, input_tokens: int | None, output_tokens: int | None, cached_tokens: int = 0) -> float | None:
+        """USD for one call; ``None`` when a count it needs is unknown. ``cached_tokens`` are a part of the input's."""
+        if not (self.input_usd or self.output_usd or self.cached_input_usd):
+            return 0.0
+        if input_tokens is None or output_tokens is None:
+            return None
         cached_usd = self.input_usd if self.cached_input_usd is None else self.cached_input_usd
         fresh_tokens = input_tokens - cached_tokens
         return (fresh_tokens * self.input_usd + cached_tokens * cached_usd + output_tokens * self.output_usd) / 1e6
@@ -385,6 +396,23 @@ class Limits:
     """Input and output tokens of all calls together."""
     max_usd: float | None = None
     """Bounds the members whose price is known; the others are named in a note."""
+
+    def __post_init__(self) -> None:
+        for name in ("deadline_s", "quorum", "max_calls", "max_tokens", "max_usd"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be greater than 0, not {value!r}")
+        if not self.grace_s >= 0:
+            raise ValueError(f"grace_s must not be negative, as {self.grace_s!r} is")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A candidate as the ranking left it, with what was said of it."""
+
+    candidate: Candidate
+    score: float | None = None
+    reasons: tuple[str, ...] = ()
 
 
 How = Literal["fused", "ranked", "voted", "only"]

@@ -7,17 +7,20 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from coterie.errors import MemberError
 from coterie.protocols import Model
-from coterie.types import Card, FailureKind
+from coterie.types import Card, FailureKind, Usage
 
 log = logging.getLogger("coterie")
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 8.0
+
+UNKNOWN = Usage(0, None, None, None)
+"""A call that consumed nobody knows what."""
 
 T = TypeVar("T")
 
@@ -49,6 +52,9 @@ class Attempts:
     """Told the number of the failed try, its error and the seconds until the next."""
     started_s: float = 0.0
     """Loop time at which the call got its slot."""
+    tries: int = 0
+    spent: Usage = Usage()
+    """What the failed tries consumed."""
 
     async def run(self, call: Callable[[], Awaitable[T]], *, used: Callable[[], bool] = lambda: False) -> T:
         """What `call` returns, retried where that can help and `used` says that nothing of it was passed on.
@@ -69,28 +75,28 @@ class Attempts:
             raise self._out_of_time() from None
 
     async def _tries(self, call: Callable[[], Awaitable[T]], used: Callable[[], bool], ends: float) -> T:
-        number = 0
         while True:
-            number += 1
             self.on_try()
+            self.tries += 1
             try:
                 return await call()
             except MemberError as error:
-                wait_s = self._wait_s(number, error)
-                if not error.retryable or used() or number > self.seat.retries:
+                wait_s = self._wait_s(error)
+                if not error.retryable or used() or self.tries > self.seat.retries:
                     raise
                 if asyncio.get_running_loop().time() + wait_s >= ends:
                     raise MemberError(
                         f"{error}; the next try in {wait_s:.1f} s would come too late", error.kind, usage=error.usage
                     ) from error
-                self.on_retry(number, str(error), wait_s)
+                self.spent += replace(error.usage or UNKNOWN, calls=0)
+                self.on_retry(self.tries, str(error), wait_s)
                 await asyncio.sleep(wait_s)
 
-    def _wait_s(self, number: int, error: MemberError) -> float:
+    def _wait_s(self, error: MemberError) -> float:
         """What the endpoint asked for, else exponential backoff; jittered so that members do not march in step."""
         if error.retry_after_s is not None:
             return error.retry_after_s * self.rng.uniform(1.0, 1.1)
-        return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (number - 1)) * self.rng.uniform(0.5, 1.0))
+        return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (self.tries - 1)) * self.rng.uniform(0.5, 1.0))
 
     def _out_of_time(self) -> MemberError:
         if self.deadline_left_s <= self.seat.timeout_s:

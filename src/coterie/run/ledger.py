@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from itertools import count
 
+from coterie.errors import MemberError
 from coterie.run.stream import Channel, StreamItem
 from coterie.trace import CallFailed, Event, Trace
 from coterie.types import (
@@ -45,6 +46,7 @@ class Ledger:
         self._reserved_usd = 0.0
         self._known_usd = 0.0
         self._known_tokens = 0
+        self._calls = 0
 
     # ---- time and events ----------------------------------------------------------------------
 
@@ -103,8 +105,8 @@ class Ledger:
 
     def refusal(self, price: Price | None, request: Request, texts: Sequence[str] = ()) -> str:
         """Why the budget allows no call of this size now; empty when it does."""
-        limits, spent = self.limits, self.usage
-        if limits.max_calls is not None and spent.calls >= limits.max_calls:
+        limits = self.limits
+        if limits.max_calls is not None and self._calls >= limits.max_calls:
             return f"max_calls={limits.max_calls} is spent"
         if limits.max_tokens is not None and self._known_tokens >= limits.max_tokens:
             return f"max_tokens={limits.max_tokens} is spent"
@@ -119,16 +121,19 @@ class Ledger:
         self._reserved_usd += usd
 
     def take_call(self) -> None:
-        """Count one request to a member."""
-        self.usage += Usage(calls=1)
+        """Count one request that is about to be sent. Raises `MemberError` when the budget allows none."""
+        if self.limits.max_calls is not None and self._calls >= self.limits.max_calls:
+            raise MemberError(f"not retried: max_calls={self.limits.max_calls} is spent", FailureKind.BUDGET)
+        self._calls += 1
 
-    def spend(self, usage: Usage, guessed_tokens: int) -> None:
-        """Book what a call consumed; its requests were counted by `take_call`."""
-        self.usage += Usage(0, usage.input_tokens, usage.output_tokens, usage.cost_usd, usage.cached_tokens,
-                            usage.reasoning_tokens)  # fmt: skip
+    def spend(self, usage: Usage, request: Request) -> None:
+        """Book what a call consumed."""
+        self.usage += usage
         self._known_usd += usage.cost_usd or 0.0
-        known = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-        self._known_tokens += known or guessed_tokens
+        if usage.input_tokens is not None:
+            self._known_tokens += usage.input_tokens + (usage.output_tokens or 0)
+        elif self.limits.max_tokens is not None:
+            self._known_tokens += guess_tokens(request)
 
 
 def guess_tokens(request: Request, texts: Sequence[str] = ()) -> int:
@@ -142,4 +147,4 @@ def estimate_usd(price: Price | None, request: Request, texts: Sequence[str] = (
     """What a call will probably cost at most; 0 when the price is unknown, which a note says."""
     if price is None:
         return 0.0
-    return price.cost_usd(guess_tokens(request, texts), request.sampling.max_tokens or 0)
+    return price.cost_usd(guess_tokens(request, texts), request.sampling.max_tokens or 0) or 0.0

@@ -14,14 +14,16 @@ import copy
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from coterie import ranking
+from coterie._version import __version__
 from coterie.errors import MemberError, NoAnswer
 from coterie.protocols import Fuser, Judge, Scorer
 from coterie.run.cache import ResponseCache
 from coterie.run.calls import Attempts, Seat, defect
-from coterie.run.ledger import Ledger, estimate_usd, guess_tokens
+from coterie.run.ledger import Ledger, estimate_usd
 from coterie.run.stream import AnswerPiece, AnswerReset, Channel, Piece
 from coterie.trace import (
     AnswerGiven,
@@ -33,6 +35,9 @@ from coterie.trace import (
     JudgementMade,
     Noted,
     RankingMade,
+    RunFinished,
+    RunStarted,
+    Status,
 )
 from coterie.types import (
     Candidate,
@@ -40,12 +45,14 @@ from coterie.types import (
     Completion,
     Failure,
     FailureKind,
+    Json,
     Judgement,
     Limits,
     Ranking,
     Request,
     Result,
     Scores,
+    Standing,
     Usage,
 )
 
@@ -63,13 +70,14 @@ class LiveRun:
         self,
         request: Request,
         seats: Mapping[str, Seat],
-        limits: Limits,
+        limits: Limits = Limits(),  # noqa: B008
         *,
         seed: int = 0,
         channel: Channel | None = None,
         cache: ResponseCache | None = None,
+        method: tuple[str, Mapping[str, Json]] = ("", {}),
     ) -> None:
-        self._request = request
+        self.request = request
         self._seats = seats
         self._seed = seed
         self._cache = cache
@@ -78,12 +86,21 @@ class LiveRun:
         self.ledger = Ledger(limits, channel)
         self.limits = limits
         self.cards: Mapping[str, Card] = {name: seat.card for name, seat in seats.items()}
-        self._note_unpriced()
+        self._open(*method)
 
-    def _note_unpriced(self) -> None:
+    def _open(self, method: str, spec: Mapping[str, Json]) -> None:
+        """Write the first event, and what a reader must know of this pool."""
+        utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        cards = tuple(self.cards.values())
+        self.ledger.write(RunStarted(0.0, method, spec, self.request, cards, self.limits, self._seed, utc, __version__))
         unpriced = [name for name, card in self.cards.items() if card.price is None]
         if self.limits.max_usd is not None and unpriced:
             self.note(f"max_usd cannot bound members without a known price: {', '.join(unpriced)}")
+        for model, names in _by_model(cards).items():
+            if len(names) > 1:
+                self.note(
+                    f"{', '.join(names)} are {len(names)} prompts of one model ({model}), not {len(names)} models"
+                )
 
     # ---- what parts may know ------------------------------------------------------------------
 
@@ -144,22 +161,32 @@ class LiveRun:
         call = self.ledger.id("k")
         emit = _Emitter(self.ledger, call, member, stage, answers=self._answers) if self.ledger.channel else None
 
+        if self._cache and (kept := self._cache.get(member, request)):
+            return self._recalled(kept, call, request, stage, needs, emit)
+
         async def generate(model: Any) -> Completion:
-            if self._cache and (kept := self._cache.get(member, request)):
-                return kept
             completion: Completion = await model.generate(request, emit)
-            if self._cache:
-                self._cache.put(member, request, completion)
             return completion
 
         outcome = await self._call(call, member, request, stage, needs, generate, emit=emit)
-        if emit is None:
-            return outcome
-        if isinstance(outcome, Failure):
-            emit.withdraw(outcome.error)
-        elif not emit.used:  # it came whole
-            emit(outcome.text)
+        if isinstance(outcome, Completion) and self._cache:
+            self._cache.put(member, request, outcome)
+        if emit is not None:
+            emit.end(outcome)
         return outcome
+
+    def _recalled(
+        self, kept: Completion, call: str, request: Request, stage: str, needs: Sequence[str], emit: _Emitter | None
+    ) -> Completion:
+        """A completion out of the cache, recorded as such."""
+        now = self.ledger.now()
+        own = None if request is self.request else request
+        completion = replace(kept, call=call)
+        self.ledger.write(CallStarted(now, call, kept.member, stage, tuple(needs), own))
+        self.ledger.write(CallFinished(now, call, completion, cached=True))
+        if emit is not None:
+            emit.end(completion)
+        return completion
 
     async def score(
         self, member: str, request: Request, texts: Sequence[str], *, stage: str = "score", needs: Sequence[str] = ()
@@ -186,11 +213,14 @@ class LiveRun:
         emit: _Emitter | None = None,
     ) -> R | Failure:
         ledger = self.ledger
-        if refused := self._refused(member, call, stage, request, texts or ()):
-            return ledger.fail(refused, silent=refused.kind is FailureKind.EXCLUDED)
-        seat = self._seats[member]
-        own = None if request is self._request else request
+        refused = self._refused(member, call, stage, request, texts or ())
+        if refused and refused.kind is FailureKind.EXCLUDED:
+            return ledger.fail(refused, silent=True)
+        own = None if request is self.request else request
         ledger.write(CallStarted(ledger.now(), call, member, stage, tuple(needs), own, texts))
+        if refused:
+            return ledger.fail(refused)
+        seat = self._seats[member]
         reserved_usd = estimate_usd(seat.card.price, request, texts or ()) if self.limits.max_usd is not None else 0.0
         ledger.reserve(reserved_usd)
         attempts = Attempts(
@@ -232,11 +262,11 @@ class LiveRun:
     def _landed(self, call: str, request: Request, outcome: R, attempts: Attempts) -> R:
         """Book and record what came back."""
         latency_s = asyncio.get_running_loop().time() - attempts.started_s
-        self._spend(outcome.usage, request)
-        cached = outcome.usage.calls == 0
-        landed = replace(outcome, call=call, latency_s=0.0 if cached else latency_s)
+        usage = replace(outcome.usage, calls=attempts.tries) + attempts.spent
+        self.ledger.spend(usage, request)
+        landed = replace(outcome, call=call, latency_s=latency_s, usage=usage)
         if isinstance(landed, Completion):
-            self.ledger.write(CallFinished(self.ledger.now(), call, landed, cached))
+            self.ledger.write(CallFinished(self.ledger.now(), call, landed))
         else:
             self.ledger.write(CallScored(self.ledger.now(), call, landed))
         return landed
@@ -245,14 +275,12 @@ class LiveRun:
         self, call: str, member: str, stage: str, request: Request, error: MemberError, attempts: Attempts
     ) -> Failure:
         """Book and record a call that gave nothing."""
-        usage = Usage(1, None, None, None) if error.usage is None else error.usage
+        price = self._seats[member].card.price
+        free = Usage(0, None, None, price.cost_usd(None, None) if price else None)
+        usage = replace(error.usage or free, calls=attempts.tries) + attempts.spent
         latency_s = asyncio.get_running_loop().time() - attempts.started_s
-        self._spend(usage, request)
+        self.ledger.spend(usage, request)
         return self.ledger.fail(Failure(member, str(error), error.kind, stage, usage, latency_s, call))
-
-    def _spend(self, usage: Usage, request: Request) -> None:
-        counted = usage.input_tokens is not None or self.limits.max_tokens is None
-        self.ledger.spend(usage, 0 if counted else guess_tokens(request))
 
     # ---- side by side -------------------------------------------------------------------------
 
@@ -318,10 +346,14 @@ class LiveRun:
         self.ledger.write(RankingMade(self.ledger.now(), id_, ranked, needs))
         return ranked
 
-    async def fuse(self, fuser: Fuser, request: Request, candidates: Sequence[Candidate]) -> Candidate | Failure:
+    async def fuse(self, fuser: Fuser, request: Request, best: Sequence[Standing]) -> Candidate | Failure:
         view = copy.copy(self)
         view._answers = True
-        return await fuser.fuse(request, candidates, view)
+        return await fuser.fuse(request, best, view)
+
+    def finish(self, status: Status, error: str = "") -> None:
+        """Write the last event."""
+        self.ledger.write(RunFinished(self.ledger.now(), status, self.ledger.usage, error))
 
     def answer(self, result: Result) -> None:
         """Record the method's answer, and publish its text where it was not written in public."""
@@ -344,10 +376,21 @@ class _Emitter:
         self.used = True
         self._ledger.publish(AnswerPiece(text) if self._answers else Piece(self._call, self._member, self._stage, text))
 
-    def withdraw(self, why: str) -> None:
-        """Take back what was shown of an answer that came to nothing."""
-        if self._answers and self.used:
-            self._ledger.publish(AnswerReset(why))
+    def end(self, outcome: Completion | Failure) -> None:
+        """Publish a text that came whole; take back what was shown of an answer that came to nothing."""
+        if isinstance(outcome, Completion) and not self.used:
+            self(outcome.text)
+        if isinstance(outcome, Failure) and self._answers and self.used:
+            self._ledger.publish(AnswerReset(outcome.error))
+
+
+def _by_model(cards: Sequence[Card]) -> dict[str, list[str]]:
+    """Members by the model behind them, where it is known."""
+    names: dict[str, list[str]] = {}
+    for card in cards:
+        if card.model and card.model != "scripted":
+            names.setdefault(card.model, []).append(card.name)
+    return names
 
 
 def _is_failure(result: object) -> bool:

@@ -1,0 +1,324 @@
+"""How far the wall time of a peer-blended answer lies above its critical path.
+
+    python benchmarks/orchestration.py [--quick] [--write]
+
+A mock pool in its own process waits 0.2 to 0.8 s a call, drawn from a hash. The critical path of a
+request is what its calls had to wait at least: the slowest answer, the slowest review and the
+synthesis, computed from the mock's draws and not from our trace. The peer, and the limit, is a bare
+gather loop that sends the same calls; both sides take turns within the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bare_loop import BareLoop, open_session
+from machine import setting
+from mock_server import STAGES, Served
+
+HERE = Path(__file__).parent
+REPORT = HERE.parent / "docs" / "benchmarks" / "orchestration.md"
+PACKAGES = ("coterie", "aiohttp")
+OURS, BARE = "coterie", "bare loop"
+
+Ask = Callable[[str], Awaitable[object]]
+"""Answers one question."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    members: tuple[int, ...] = (4, 16, 30)
+    singles: int = 12
+    """Requests one at a time, on each side."""
+    batches: int = 4
+    """Batches of `at_once` requests, on each side."""
+    at_once: int = 32
+    processes: int = 10
+
+
+QUICK = Plan(members=(4,), singles=1, batches=1, at_once=4, processes=1)
+
+TARGETS = {(4, 1): 1.01, (16, 1): 1.015, (30, 1): 1.02, (4, 32): 1.08, (16, 32): 1.2}
+"""Highest median ratio to the critical path, by members and requests at once."""
+TARGETS_BARE = {(30, 32): 1.15}
+"""Highest median ratio to the bare loop."""
+
+
+@dataclass
+class Sample:
+    """What one side took, in one setting."""
+
+    side: str
+    members: int
+    at_once: int
+    walls_s: list[float] = field(default_factory=list)
+    paths_s: list[float] = field(default_factory=list)
+    """The critical path of the request at the same place."""
+    prompt_bytes: list[int] = field(default_factory=list)
+    """Bytes asked with, in all, of the request at the same place."""
+
+    @property
+    def ratios(self) -> list[float]:
+        return [wall / path for wall, path in zip(self.walls_s, self.paths_s, strict=True)]
+
+    @property
+    def above_ms(self) -> list[float]:
+        return [1000 * (wall - path) for wall, path in zip(self.walls_s, self.paths_s, strict=True)]
+
+
+# ---- the mock pool ----------------------------------------------------------------------------
+
+
+@contextmanager
+def mock_pool() -> Iterator[str]:
+    """A mock pool in its own process; its base URL."""
+    command = [sys.executable, str(HERE / "mock_server.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        finally:
+            process.kill()
+
+
+def served(base_url: str) -> dict[str, list[Served]]:
+    """The calls the mock served since it was last asked, by request."""
+    with urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/log") as response:
+        calls = [Served(*fields) for fields in json.load(response)]
+    by_tag: dict[str, list[Served]] = {}
+    for call in calls:
+        by_tag.setdefault(call.tag, []).append(call)
+    return by_tag
+
+
+def critical_path_s(calls: Sequence[Served], members: int) -> float:
+    """The least a request with these calls can take. Raises where the calls are not those of a full round."""
+    waits = {stage: [call.delay_s for call in calls if call.stage == stage] for stage in STAGES}
+    made = tuple(len(waits[stage]) for stage in STAGES)
+    if made != (members, members, 1):
+        raise RuntimeError(f"a full round of {members} members makes {(members, members, 1)} calls, not {made}")
+    return sum(max(waits[stage]) for stage in STAGES)
+
+
+# ---- both sides -------------------------------------------------------------------------------
+
+
+def names(members: int) -> list[str]:
+    return [f"m{n}" for n in range(members)]
+
+
+def config(base_url: str, members: int) -> dict[str, Any]:
+    """The committee: every member answers, reviews once in text, and the first writes the answer."""
+    pool = names(members)
+    return {
+        "members": {m: {"engine": "openai", "base_url": base_url, "model": m, "ballot": "text"} for m in pool},
+        "methods": {"default": {"kind": "peer_blend", "members": pool, "top_k": 3, "aggregator": pool[0]}},
+        "limits": {"deadline_s": 120},
+    }
+
+
+def question(tag: str) -> str:
+    return f"What is the capital of France, and how large is it? [request {tag}]"
+
+
+async def timed(ask: Ask, tags: Sequence[str]) -> list[float]:
+    """Seconds that each request took, all sent at once."""
+
+    async def one(tag: str) -> float:
+        began = time.perf_counter()
+        await ask(question(tag))
+        return time.perf_counter() - began
+
+    return await asyncio.gather(*(one(tag) for tag in tags))
+
+
+async def take_turns(base_url: str, sides: dict[str, Ask], samples: dict[str, Sample], rounds: int) -> None:
+    """Add `rounds` batches to each side's sample, turn by turn; both sides get the same waits.
+
+    A first batch is not counted: it opens the connections.
+    """
+    for n in range(rounds + 1):
+        turn = list(sides) if n % 2 else list(reversed(sides))
+        for side in turn:
+            sample = samples[side]
+            tags = [f"{sample.members}-{sample.at_once}-{n}-{i}" for i in range(sample.at_once)]
+            progress(f"{sample.members} members, {sample.at_once} at once, {n}/{rounds}, {side}")
+            walls_s = await timed(sides[side], tags)
+            calls = served(base_url)
+            if n == 0:
+                continue
+            sample.walls_s += walls_s
+            sample.paths_s += [critical_path_s(calls[tag], sample.members) for tag in tags]
+            sample.prompt_bytes += [sum(call.prompt_bytes for call in calls[tag]) for tag in tags]
+
+
+async def measure(base_url: str, plan: Plan) -> list[Sample]:
+    """Samples of both sides in every setting, within this process."""
+    from coterie import Committee
+
+    samples = []
+    for members in plan.members:
+        async with Committee.from_config(config(base_url, members)) as committee, open_session() as session:
+            bare = BareLoop(session, base_url, names(members))
+            sides: dict[str, Ask] = {OURS: committee.aask, BARE: bare.ask}
+            for at_once, rounds in ((1, plan.singles), (plan.at_once, plan.batches)):
+                pair = {side: Sample(side, members, at_once) for side in sides}
+                await take_turns(base_url, sides, pair, rounds)
+                samples += pair.values()
+    return samples
+
+
+def measure_processes(base_url: str, plan: Plan, members: int = 4) -> list[Sample]:
+    """Samples of both sides as whole processes: start, one request, end."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "committee.json")  # JSON is YAML
+        path.write_text(json.dumps(config(base_url, members)), encoding="utf-8")
+        command = Path(sys.executable).with_name("coterie")
+        commands = {
+            OURS: [str(command), "ask", "--json", "--config", str(path)],
+            BARE: [sys.executable, str(HERE / "bare_loop.py"), "--base-url", base_url, "--members", str(members)],
+        }
+        samples = {side: Sample(side, members, 1) for side in commands}
+        for n in range(plan.processes + 1):
+            for side, words in commands.items():
+                progress(f"whole processes, {n}/{plan.processes}, {side}")
+                began = time.perf_counter()
+                subprocess.run([*words, question(f"p{n}")], check=True, stdout=subprocess.DEVNULL)
+                wall_s = time.perf_counter() - began
+                calls = served(base_url)[f"p{n}"]
+                if n > 0:  # the first one compiles
+                    samples[side].walls_s.append(wall_s)
+                    samples[side].paths_s.append(critical_path_s(calls, members))
+    return list(samples.values())
+
+
+# ---- report -----------------------------------------------------------------------------------
+
+
+def progress(text: str) -> None:
+    """Show what is being measured, on one line where somebody watches."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median, 90th percentile and interquartile range."""
+    if len(values) < 2:
+        return values[0], values[0], 0.0
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return statistics.median(values), statistics.quantiles(values, n=10, method="inclusive")[-1], high - low
+
+
+def pairs(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
+    """Ours and the bare loop's, setting by setting."""
+    yield from zip(samples[::2], samples[1::2], strict=True)
+
+
+def ratio_rows(samples: Sequence[Sample]) -> Iterator[str]:
+    yield "| members | at once | side | n | wall / critical path: median | p90 | IQR | above it, median | target |"
+    yield "|---:|---:|---|---:|---:|---:|---:|---:|---:|"
+    for sample in samples:
+        median, p90, iqr = spread(sample.ratios)
+        above_ms = statistics.median(sample.above_ms)
+        target = TARGETS.get((sample.members, sample.at_once)) if sample.side == OURS else None
+        yield (
+            f"| {sample.members} | {sample.at_once} | {sample.side} | {len(sample.ratios)} | {median:.4f} | {p90:.4f} "
+            f"| {iqr:.4f} | {above_ms:.1f} ms | {f'<= {target}' if target else ''} |"
+        )
+
+
+def against_rows(samples: Sequence[Sample]) -> Iterator[str]:
+    yield "| members | at once | coterie / bare loop, wall: median | p90 | IQR | prompt bytes | target |"
+    yield "|---:|---:|---:|---:|---:|---:|---:|"
+    for ours, bare in pairs(samples):
+        median, p90, iqr = spread([a / b for a, b in zip(ours.walls_s, bare.walls_s, strict=True)])
+        sizes = sum(ours.prompt_bytes) / sum(bare.prompt_bytes)
+        target = TARGETS_BARE.get((ours.members, ours.at_once))
+        yield (
+            f"| {ours.members} | {ours.at_once} | {median:.4f} | {p90:.4f} | {iqr:.4f} "
+            f"| {sizes:.2f} | {f'<= {target}' if target else ''} |"
+        )
+
+
+def process_rows(samples: Sequence[Sample]) -> Iterator[str]:
+    yield "| side | n | wall minus critical path: median | p90 | IQR |"
+    yield "|---|---:|---:|---:|---:|"
+    for sample in samples:
+        median, p90, iqr = spread(sample.above_ms)
+        yield f"| {sample.side} | {len(sample.walls_s)} | {median:.0f} ms | {p90:.0f} ms | {iqr:.0f} ms |"
+
+
+def report(samples: Sequence[Sample], processes: Sequence[Sample], command: str) -> str:
+    """The whole page."""
+    lines = [
+        "# Orchestration: wall time over the critical path",
+        "",
+        "Peer blending with one text ballot a member (2N + 1 calls) over a mock pool on loopback, in its own process,",
+        "whose calls wait 0.2 to 0.8 s each, drawn from a hash of model, stage and request. The critical path is the",
+        "slowest answer, the slowest review and the synthesis, from the mock's draws. The limit is the bare loop: the",
+        "same calls in `asyncio.gather` over aiohttp, without retries, budget, trace or checks. Both sides take turns",
+        "in one run and meet the same waits; a first batch opens the connections and is not counted.",
+        "",
+        *setting(PACKAGES),
+        f"- Command: `{command}`",
+        "",
+        "## Within a process",
+        "",
+        *ratio_rows(samples),
+        "",
+        "Pair by pair, and how many bytes the library's prompts have for each of the bare loop's:",
+        "",
+        *against_rows(samples),
+        "",
+        "## As a process: start, one request at 4 members, end",
+        "",
+        *process_rows(processes),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def allow_sockets(wanted: int = 8192) -> None:
+    """Raise the limit of open files towards `wanted`: every call under way holds a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, hard)), hard))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="a smoke run of a few seconds")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks/orchestration.md")
+    args = parser.parse_args()
+    allow_sockets()
+    plan = QUICK if args.quick else Plan()
+    with mock_pool() as base_url:
+        samples = asyncio.run(measure(base_url, plan))
+        processes = measure_processes(base_url, plan)
+    progress("")
+    page = report(samples, processes, " ".join(["python", "benchmarks/orchestration.py", *sys.argv[1:]]))
+    print(page)
+    if args.write:
+        REPORT.parent.mkdir(parents=True, exist_ok=True)
+        REPORT.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

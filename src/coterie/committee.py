@@ -1,0 +1,290 @@
+"""The committee: owns the pool, the connections, the loaded models and the event loop.
+
+Parts are specifications; what they need is opened once, here, and closed together. Used as an
+asynchronous context manager the committee lives on the caller's loop; otherwise it keeps one
+background loop, behind which everything stays open from call to call, and which `ask`, `aask` and
+`astream` all go through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from coterie import config as configuration
+from coterie.answer import Answer
+from coterie.config import CacheSettings, Config
+from coterie.door import Door
+from coterie.errors import CoterieError, ConfigError, NoAnswer
+from coterie.house import House
+from coterie.protocols import MemberSpec, Method
+from coterie.run import Channel, LiveRun, ResponseCache, Seat, StreamItem
+from coterie.specs import describe
+from coterie.trace import Status, Trace
+from coterie.types import Json, Limits, Message, Request, Sampling
+
+T = TypeVar("T")
+
+Question = str | Sequence[Message] | Request
+TraceSink = Callable[[Trace], None]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One request as it was placed."""
+
+    request: Request
+    method: str
+    limits: Limits
+    seed: int
+    on_trace: TraceSink | None
+
+
+class Committee:
+    """Members, methods and limits, ready to be asked. Close it, or use it in a ``with`` statement."""
+
+    def __init__(
+        self,
+        members: Sequence[MemberSpec],
+        methods: Mapping[str, Method],
+        limits: Limits = Limits(),  # noqa: B008
+        cache: CacheSettings | None = None,
+    ) -> None:
+        """A committee made in code. Raises `ConfigError` for names given twice or asked for and absent."""
+        names = [member.name for member in members]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"two members have one name in {names!r}; give each its own")
+        self.config = Config({member.name: member for member in members}, dict(methods), limits, cache)
+        for name, method in methods.items():
+            if absent := [m for m in method.asks if m not in self.config.members]:
+                raise ConfigError(f"method {name!r} asks {absent!r}, who are not among the members {names!r}")
+        self._cache = ResponseCache(cache.entries, cache.ttl_s) if cache else None
+        self._door = Door()
+        self._own = _Opened(self.config)
+        self._native: asyncio.AbstractEventLoop | None = None
+        self._finalizer = weakref.finalize(self, _shut, self._door, self._own)
+
+    @classmethod
+    def from_config(cls, source: str | os.PathLike[str] | Mapping[str, Json] | Config) -> Committee:
+        """A committee from a file, a mapping or a `Config`. Raises `ConfigError`."""
+        made = source if isinstance(source, Config) else configuration.load(source)
+        return cls(list(made.members.values()), made.methods, made.limits, made.cache)
+
+    # ---- asking -------------------------------------------------------------------------------
+
+    def ask(self, question: Question, method: str = "default", **how: Any) -> Answer:
+        """The committee's answer.
+
+        `how` may give `limits`, `sampling`, `seed` and `on_trace` (called with the trace, also when
+        there is no answer). Raises `NoAnswer` when nobody gave anything to answer from, and
+        `ConfigError` for a method that does not exist.
+        """
+        if self._native is not None:
+            raise ConfigError("this committee lives on an event loop (async with): use 'await committee.aask(...)'")
+        return self._door.run(self._answer(self._order(question, method, **how), None))
+
+    async def aask(self, question: Question, method: str = "default", **how: Any) -> Answer:
+        """The committee's answer; see `ask`. Cancelling it cancels every call it has under way."""
+        return await self._here(self._answer(self._order(question, method, **how), None))
+
+    async def astream(
+        self, question: Question, method: str = "default", **how: Any
+    ) -> AsyncIterator[StreamItem | Answer]:
+        """What happens, as it happens; the `Answer` comes last. See `ask` for `how` and what is raised.
+
+        Items are trace events, `Piece` (a member is writing), `AnswerPiece` (so much more of the
+        answer) and `AnswerReset` (the answer begins anew). Leaving the loop cancels the request.
+        """
+        order = self._order(question, method, **how)
+        items = self._stream(order) if self._native is not None else self._bridged(order)
+        async with aclosing(items) as stream:
+            async for item in stream:
+                yield item
+
+    def _order(
+        self,
+        question: Question,
+        method: str,
+        *,
+        limits: Limits | None = None,
+        sampling: Sampling | None = None,
+        seed: int | None = None,
+        on_trace: TraceSink | None = None,
+    ) -> _Order:
+        if method not in self.config.methods:
+            known = ", ".join(sorted(self.config.methods)) or "none"
+            raise ConfigError(f"there is no method {method!r}; there are: {known}")
+        request = question if isinstance(question, Request) else Request.of(question, sampling or Sampling())
+        if not any(message.text.strip() for message in request.messages):
+            raise ConfigError(f"the question is empty: {question!r:.80}")
+        drawn = secrets.randbits(32) if seed is None else seed
+        return _Order(request, method, limits or self.config.limits, drawn, on_trace)
+
+    # ---- where it happens ---------------------------------------------------------------------
+
+    async def _here(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` on the loop this committee lives on."""
+        if self._native is None:
+            return await self._door.bridge(work)
+        if self._native is not asyncio.get_running_loop():
+            work.close()
+            raise ConfigError("this committee lives on another event loop: use it where 'async with' entered it")
+        return await work
+
+    async def _stream(self, order: _Order) -> AsyncGenerator[StreamItem | Answer]:
+        channel = Channel()
+        task = asyncio.ensure_future(self._answer(order, channel))
+        task.add_done_callback(lambda _: channel.close())  # a request that failed early has no run to do it
+        try:
+            async for item in channel:
+                yield item
+            yield await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def _bridged(self, order: _Order) -> AsyncGenerator[StreamItem | Answer]:
+        """The stream of the background loop, fetched one item at a time, so that a slow reader holds it back."""
+        stream = self._stream(order)
+        try:
+            while (item := await self._door.bridge(anext(stream, None))) is not None:
+                yield item
+        finally:
+            await asyncio.shield(self._door.bridge(stream.aclose()))
+
+    # ---- the request --------------------------------------------------------------------------
+
+    async def _answer(self, order: _Order, channel: Channel | None) -> Answer:
+        method = self.config.methods[order.method]
+        seats = await self._own.seats(method.asks)
+        spec = (order.method, describe("methods", method))
+        run = LiveRun(
+            order.request, seats, order.limits, seed=order.seed, channel=channel, cache=self._cache, method=spec
+        )
+        return await conduct(run, method, order.method, order.on_trace)
+
+    # ---- opening and closing ------------------------------------------------------------------
+
+    async def aopen(self, names: Sequence[str] | None = None) -> Mapping[str, Seat]:
+        """Open members ahead of the first question (all of them by default); the pool as it stands."""
+        return await self._here(self._own.seats(tuple(self.config.members) if names is None else names))
+
+    def close(self) -> None:
+        """Close connections and loaded models. The committee opens them anew when it is asked again."""
+        if self._native is not None:
+            raise ConfigError("this committee lives on an event loop (async with), which closes it")
+        _shut(self._door, self._own)
+
+    def __enter__(self) -> Committee:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Committee:
+        if self._native is not None or self._door.open:
+            raise ConfigError("this committee is in use already: enter it before it is asked, and only once")
+        self._native = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._native = None
+        await self._own.close()
+
+    def __repr__(self) -> str:
+        return f"Committee(members={list(self.config.members)}, methods={list(self.config.methods)})"
+
+
+class _Opened:
+    """The members of a committee that are open, on the one loop they live on."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._house: House | None = None
+        self._seats: dict[str, Seat] = {}
+
+    async def seats(self, names: Sequence[str]) -> Mapping[str, Seat]:
+        """A seat for each of `names`, in the pool's order; one whose member could not be opened says why."""
+        missing = [name for name in names if name not in self._seats]
+        if missing:
+            opened = await asyncio.gather(*(self._open(self._config.members[name]) for name in missing))
+            for name, seat in zip(missing, opened, strict=True):
+                if seat.model is not None:  # what failed is tried again with the next request
+                    self._seats.setdefault(name, seat)
+            fresh = dict(zip(missing, opened, strict=True))
+            return {name: self._seats.get(name) or fresh[name] for name in self._config.members if name in names}
+        return {name: self._seats[name] for name in self._config.members if name in names}
+
+    async def _open(self, spec: MemberSpec) -> Seat:
+        if self._house is None:
+            self._house = House()
+        slots = asyncio.Semaphore(spec.max_concurrency) if spec.max_concurrency else None
+        try:
+            model = await spec.open(self._house)
+        except CoterieError as error:
+            return Seat(spec.card, None, f"could not be opened: {error}", spec.timeout_s, spec.retries, slots)
+        return Seat(model.card, model, "", spec.timeout_s, spec.retries, slots)
+
+    async def close(self) -> None:
+        house, self._house = self._house, None
+        self._seats.clear()
+        if house is not None:
+            await house.__aexit__(None, None, None)
+
+
+def _shut(door: Door, opened: _Opened) -> None:
+    if door.open:
+        door.run(opened.close())
+        door.close()
+
+
+async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink | None = None) -> Answer:
+    """Carry `run` through `method` to its answer; its trace is complete however it ends."""
+    status: Status = "error"
+    failed = ""
+    try:
+        result = await method(run.request, run)
+        run.answer(result)
+        status = "answered"
+    except NoAnswer as error:
+        status, failed = "no_answer", str(error)
+        raise
+    except asyncio.CancelledError:
+        status = "cancelled"
+        raise
+    except Exception as error:
+        failed = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        run.finish(status, failed)
+        if on_trace is not None:
+            on_trace(run.ledger.trace)
+    ledger = run.ledger
+    text = result.candidate.text
+    return Answer(
+        text,
+        name,
+        result.how,
+        result.candidate,
+        ledger.partial,
+        tuple(ledger.failures),
+        ledger.usage,
+        ledger.trace,
+    )
+
+
+def save_trace(path: str | os.PathLike[str]) -> TraceSink:
+    """A sink that writes the trace to a file, whole or not at all."""
+    target = Path(path)
+    return lambda trace: trace.save(target)

@@ -1,0 +1,188 @@
+"""From a YAML file to a committee's parts: the composition root.
+
+JSON is YAML, so a JSON file is a valid configuration. ``${NAME}`` and ``${NAME:-default}`` are
+replaced from the environment after the file is parsed, so that a value cannot bring structure in;
+``$${`` is a literal ``${``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coterie.errors import ConfigError
+from coterie.protocols import MemberSpec, Method
+from coterie.specs import Misfit, build, dotted, fill
+from coterie.types import Json, Limits
+
+FILE_NAMES = ("coterie.yaml", "coterie.yml", "coterie.json")
+"""Looked for in the working folder when no file is named."""
+
+_VARIABLE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}])*))?\}")
+
+KEYS = ("members", "methods", "limits", "cache")
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """The response cache: equal requests to one member are answered from memory."""
+
+    entries: int = 1000
+    ttl_s: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if self.entries < 1 or not self.ttl_s > 0:
+            raise ValueError(f"entries and ttl_s must be greater than 0, not {self.entries!r} and {self.ttl_s!r}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a committee is made of."""
+
+    members: Mapping[str, MemberSpec]
+    methods: Mapping[str, Method] = field(default_factory=dict)
+    limits: Limits = Limits()  # noqa: RUF009
+    cache: CacheSettings | None = None
+
+
+def load(source: str | os.PathLike[str] | Mapping[str, Json], env: Mapping[str, str] | None = None) -> Config:
+    """The configuration in a file or a mapping. Raises `ConfigError` that names the key, and the line of a file."""
+    variables = os.environ if env is None else env
+    if isinstance(source, Mapping):
+        return _config(_substituted(source, variables, ()))
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {str(path)!r}: {error}") from error
+    return loads(text, str(path), variables)
+
+
+def loads(text: str, name: str = "configuration", env: Mapping[str, str] | None = None) -> Config:
+    """The configuration in a YAML text. Raises `ConfigError` that names the key and its line."""
+    import yaml
+
+    try:
+        data = yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
+        return _config(_substituted(data, os.environ if env is None else env, ()))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is no YAML: {error}") from error
+    except Misfit as misfit:
+        raise ConfigError(f"{name}:{_line(text, misfit.path)}: {misfit}") from None
+
+
+def _config(data: Json) -> Config:
+    if not isinstance(data, Mapping):
+        raise Misfit((), f"expected a mapping with {', '.join(KEYS)}, not {data!r:.80}")
+    for key in data:
+        if key not in KEYS:
+            raise Misfit((str(key),), f"there is no such section (allowed: {', '.join(KEYS)})")
+    members = {
+        str(name): build("members", member, ("members", str(name)), name=str(name))
+        for name, member in _section(data, "members").items()
+    }
+    if not members:
+        raise Misfit(("members",), "a committee needs at least one member")
+    methods = {
+        str(name): build("methods", method, ("methods", str(name)))
+        for name, method in _section(data, "methods").items()
+    }
+    for name, method in methods.items():
+        _check_members(method, members, ("methods", name))
+    limits = fill(Limits, _section(data, "limits"), ("limits",))
+    cache = fill(CacheSettings, _section(data, "cache"), ("cache",)) if data.get("cache") is not None else None
+    return Config(members, methods, limits, cache)
+
+
+def _section(data: Mapping[str, Json], key: str) -> Mapping[str, Json]:
+    section = data.get(key)
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise Misfit((key,), f"expected a mapping, not {section!r:.80}")
+    return section
+
+
+def _check_members(method: Method, members: Mapping[str, Any], path: Sequence[str]) -> None:
+    if not method.asks:
+        raise Misfit((*path, "members"), f"it names no member; there are {', '.join(members)}")
+    for name in method.asks:
+        if name not in members:
+            raise Misfit(path, f"{name!r} is not among the members: {', '.join(members)}")
+
+
+# ---- environment ------------------------------------------------------------------------------
+
+
+def _substituted(value: Json, env: Mapping[str, str], path: Sequence[str | int]) -> Json:
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _variable(match, env, path), value)
+    if isinstance(value, Mapping):
+        return {key: _substituted(item, env, (*path, str(key))) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_substituted(item, env, (*path, n)) for n, item in enumerate(value)]
+    return value
+
+
+def _variable(match: re.Match[str], env: Mapping[str, str], path: Sequence[str | int]) -> str:
+    escaped, name, default = match.groups()
+    if escaped:
+        return match.group()[1:]
+    value = env.get(name)
+    if value:
+        return value
+    if default is not None:
+        return default
+    raise Misfit(path, f"the environment variable {name!r} is not set; set it, or write ${{{name}:-default}}")
+
+
+# ---- lines ------------------------------------------------------------------------------------
+
+
+def _loader() -> Any:
+    """YAML's safe loader, except that a key given twice is an error and not a silent loss."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            seen: set[Any] = set()
+            for key_node, _ in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if key in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
+                seen.add(key)
+            return super().construct_mapping(node, deep)
+
+    return Loader
+
+
+def _line(text: str, path: Sequence[str | int]) -> int:
+    """The line at which `path`, or as much of it as there is, stands."""
+    import yaml
+
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = node.start_mark.line if node else 0
+    for step in path:
+        found = next(((key, value) for key, value in _children(node) if key == str(step)), None)
+        if found is None:
+            break
+        node = found[1][1]
+        line = found[1][0].start_mark.line
+    return line + 1
+
+
+def _children(node: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """What stands under a YAML node: its key, the node that marks its line, and the node itself."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        yield from ((key.value, (key, value)) for key, value in node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        yield from ((str(n), (value, value)) for n, value in enumerate(node.value))
+
+
+__all__ = ["FILE_NAMES", "CacheSettings", "Config", "dotted", "load", "loads"]

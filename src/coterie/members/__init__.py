@@ -1,0 +1,1 @@
+"""Members: one file (or folder) for each kind of language model that can sit in a committee."""

@@ -1,0 +1,301 @@
+"""Any OpenAI-compatible endpoint, over one pooled connection set.
+
+Chat and plain completions, streamed when somebody listens. What the endpoint gets wrong (HTML with
+status 200, a stream that just ends, null content, half a character) is a failure with a name, and
+never text. Parameters this library does not know are passed through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from coterie.errors import ConfigError, MemberError
+from coterie.members import openai_answer
+from coterie.members.openai_answer import Gathered
+from coterie.members.prompting import FewShot
+from coterie.members.sse import DataLines
+from coterie.protocols import Emit, House
+from coterie.types import (
+    BallotMode,
+    Capability,
+    Card,
+    Completion,
+    FailureKind,
+    Json,
+    Message,
+    Price,
+    Request,
+    Secret,
+    Usage,
+    no_extra,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+ERROR_BODY_BYTES = 65_536
+"""An error's body is read this far: enough for a message, too little to hurt."""
+
+DRAIN_S = 0.05
+"""How long a stream that said it was done may take to close."""
+
+_RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+
+
+@dataclass(frozen=True)
+class HttpPool:
+    """The connections of a committee: one pool for all its endpoints."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[aiohttp.ClientSession]:
+        import aiohttp
+
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
+        # The run keeps time; a second clock here would only blur which limit struck.
+        timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            yield session
+
+
+@dataclass(frozen=True)
+class OpenAIMember:
+    """A model behind an OpenAI-compatible `base_url` (which ends in ``/v1`` for most servers)."""
+
+    name: str
+    base_url: str
+    model: str
+    api_key: Secret = Secret("")
+    price: Price | None = None
+    """USD per million tokens. Left out, the cost of this member is unknown, which is not free."""
+    timeout_s: float = 60.0
+    """Longest one call may take, retries included."""
+    max_concurrency: int | None = None
+    retries: int = 2
+    """Further tries after 408, 409, 425, 429, 5xx and broken connections."""
+    api: Literal["chat", "completions"] = "chat"
+    """`completions` prompts a base model with examples."""
+    stream: Literal["auto", "always", "never"] = "auto"
+    """`auto` streams when somebody watches, and asks for the whole answer otherwise."""
+    ballot: BallotMode | None = None
+    """How it reviews; text by default."""
+    system: str = ""
+    """Put first where the request brings no system message of its own."""
+    max_tokens: int | None = None
+    """Sent where the request sets none."""
+    temperature: float | None = None
+    """Sent where the request sets none."""
+    context_tokens: int | None = None
+    """Its context window; long candidates are shortened to fit a review. Unknown: nothing is shortened."""
+    structured: bool = True
+    """Whether it takes `response_format` with a JSON Schema."""
+    shots: tuple[tuple[str, str], ...] | None = None
+    """Examples for `api: completions`; a default set where left out."""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """Further HTTP headers. Not printed: they may hold secrets."""
+    extra: Mapping[str, Json] = field(default_factory=no_extra, hash=False)
+    """Further parameters of every request."""
+    proxy: str | None = field(default=None, repr=False)
+    """An HTTP proxy's URL. Not printed: it may hold a password."""
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.base_url).scheme not in ("http", "https"):
+            raise ConfigError(f"base_url {self.base_url!r} of {self.name!r} must begin with http:// or https://")
+
+    async def open(self, house: House) -> OpenAIModel:
+        return OpenAIModel(self, await house.once(HttpPool()))
+
+    @property
+    def card(self) -> Card:
+        abilities = {Capability.LOGPROBS, Capability.REVIEW} | ({Capability.SCHEMA} if self.structured else set())
+        return Card(
+            self.name,
+            self.model,
+            self.price,
+            self.context_tokens,
+            frozenset(abilities),
+            self.ballot or BallotMode.TEXT,
+            self.timeout_s,
+            self.max_concurrency,
+        )
+
+
+class OpenAIModel:
+    """An open `OpenAIMember`."""
+
+    def __init__(self, spec: OpenAIMember, session: aiohttp.ClientSession) -> None:
+        self._spec = spec
+        self._session = session
+        path = "/chat/completions" if spec.api == "chat" else "/completions"
+        self._url = spec.base_url.rstrip("/") + path
+        self._headers = {"Content-Type": "application/json", **spec.headers}
+        if spec.api_key:
+            self._headers["Authorization"] = f"Bearer {spec.api_key.reveal()}"
+        self.card = spec.card
+
+    async def generate(self, request: Request, emit: Emit | None) -> Completion:
+        """The endpoint's text. Raises `MemberError` for everything that is not one."""
+        import aiohttp
+
+        streamed = self._spec.stream == "always" or (self._spec.stream == "auto" and emit is not None)
+        body = json.dumps(self._payload(request, streamed)).encode()
+        try:
+            return self._completion(await self._post(body, emit), request)
+        except aiohttp.ClientPayloadError as error:
+            raise self._error(f"the answer broke off: {error}", FailureKind.TRUNCATED) from error
+        except (aiohttp.ClientError, OSError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise self._error(said, FailureKind.CONNECTION, retryable=True, usage=Usage(calls=1)) from error
+        except MemberError as error:
+            error.args = (self._scrubbed(str(error)),)
+            raise
+
+    async def _post(self, body: bytes, emit: Emit | None) -> Gathered:
+        began = time.perf_counter()
+        async with self._session.post(self._url, data=body, headers=self._headers, proxy=self._spec.proxy) as response:
+            if response.status >= 400:
+                raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
+            if response.content_type == "text/event-stream":
+                return await self._read_stream(response, emit, began)
+            return openai_answer.whole(await response.read(), response.content_type)
+
+    # ---- asking -------------------------------------------------------------------------------
+
+    def _payload(self, request: Request, streamed: bool) -> dict[str, Json]:
+        spec, sampling = self._spec, request.sampling
+        wanted: dict[str, Json] = {
+            "model": spec.model,
+            "temperature": spec.temperature if sampling.temperature is None else sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens or spec.max_tokens,
+            "seed": sampling.seed,
+        }
+        payload = {key: value for key, value in wanted.items() if value is not None}
+        stop = sampling.stop
+        if spec.api == "chat":
+            payload["messages"] = [_message(m) for m in self._messages(request)]
+            if sampling.top_logprobs is not None:
+                payload |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
+        else:
+            prompt = FewShot(spec.shots).prompt(request, spec.system)
+            payload["prompt"], stop = prompt.text, (*stop, *prompt.stop)
+            if sampling.top_logprobs is not None:
+                payload["logprobs"] = sampling.top_logprobs
+        if stop:
+            payload["stop"] = list(stop)
+        if request.schema is not None and spec.structured:
+            schema = {"name": "answer", "schema": request.schema, "strict": True}
+            payload["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if streamed:
+            payload |= {"stream": True, "stream_options": {"include_usage": True}}
+        return {**payload, **spec.extra, **sampling.extra}
+
+    def _messages(self, request: Request) -> Sequence[Message]:
+        messages = list(request.messages)
+        if self._spec.system and not any(m.role in ("system", "developer") for m in messages):
+            messages.insert(0, Message("system", self._spec.system))
+        if request.prefix:
+            messages.append(Message("assistant", request.prefix))
+        return messages
+
+    # ---- reading ------------------------------------------------------------------------------
+
+    async def _read_stream(self, response: aiohttp.ClientResponse, emit: Emit | None, began: float) -> Gathered:
+        gathered = Gathered()
+        lines = DataLines()
+        async for chunk in response.content.iter_any():
+            for data in lines.feed(chunk):
+                _take(gathered, data, emit, began)
+            if gathered.done:
+                await _drain(response)
+                return gathered
+        for data in lines.rest():
+            _take(gathered, data, emit, began)
+        if not gathered.done and not gathered.finish_reason:
+            raise MemberError(
+                f"the stream ended after {len(gathered.pieces)} pieces without a finish_reason", FailureKind.TRUNCATED
+            )
+        return gathered
+
+    def _completion(self, gathered: Gathered, request: Request) -> Completion:
+        """The completion, its cost by the member's price, or else as the endpoint itself reported it."""
+        completion = gathered.completion(self._spec.name)
+        if self._spec.api == "completions" and not request.prefix:  # it begins with the space after "Answer:"
+            completion = replace(completion, text=completion.text.strip())
+        usage, price = completion.usage, self._spec.price
+        if price is None:
+            return completion
+        cost_usd = price.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+        return replace(completion, usage=replace(usage, cost_usd=cost_usd))
+
+    # ---- failing ------------------------------------------------------------------------------
+
+    def _status_error(self, response: aiohttp.ClientResponse, body: bytes) -> MemberError:
+        advice = response.headers.get("x-should-retry", "").lower()
+        retryable = advice == "true" or (response.status in _RETRYABLE and advice != "false")
+        said = openai_answer.error_message(body) or response.reason or "no reason given"
+        return self._error(
+            f"HTTP {response.status}: {said}",
+            FailureKind.HTTP,
+            retryable=retryable,
+            retry_after_s=_retry_after_s(response.headers),
+            usage=Usage(calls=1),  # what was refused is not billed
+        )
+
+    def _error(self, message: str, kind: FailureKind, **more: Any) -> MemberError:
+        return MemberError(self._scrubbed(message), kind, **more)
+
+    def _scrubbed(self, message: str) -> str:
+        """`message` without the member's secrets: endpoints like to repeat a key they refuse."""
+        for secret in (self._spec.api_key.reveal(), self._spec.proxy, *self._spec.headers.values()):
+            if secret and len(secret) >= 4:
+                message = message.replace(secret, "***")
+        return message
+
+
+def _take(gathered: Gathered, data: bytes, emit: Emit | None, began: float) -> None:
+    """Take in one event of a stream, and pass its text on."""
+    if data == b"[DONE]":
+        gathered.done = True
+        return
+    text = gathered.add_chunk(data)
+    if text and gathered.first_piece_s is None:
+        gathered.first_piece_s = time.perf_counter() - began
+    if text and emit is not None:
+        emit(text)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what little follows the end, so that the connection can be used again; do not wait for more."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            await response.content.readany()
+
+
+def _message(message: Message) -> dict[str, Json]:
+    content = message.content if isinstance(message.content, str) else list(message.content)
+    return {"role": message.role, "content": content, **message.extra}
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (a number or a date)."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        value = headers.get("Retry-After")
+        if value is None:
+            return None
+        return max(0.0, float(value) if _is_number(value) else parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().replace(".", "", 1).isdigit()

@@ -1,0 +1,185 @@
+"""What an OpenAI-compatible endpoint answered, read with distrust: whole bodies and streamed chunks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from coterie.errors import MemberError
+from coterie.types import Completion, FailureKind, Json, TokenLogprob, Usage
+
+LOWEST_LOGPROB = -1e4
+"""Stands in for minus infinity, which JSON cannot hold."""
+
+SHOWN = 200
+"""Characters of an unreadable answer that an error message quotes."""
+
+
+@dataclass
+class Gathered:
+    """An answer while it is being put together."""
+
+    pieces: list[str] = field(default_factory=list)
+    finish_reason: str = ""
+    usage: Mapping[str, Json] = field(default_factory=dict)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    tool_calls: dict[int, dict[str, Json]] = field(default_factory=dict)
+    first_piece_s: float | None = None
+    done: bool = False
+
+    def add_chunk(self, data: bytes) -> str:
+        """Take in one streamed chunk; the text it brought. Raises `MemberError` for an error in the stream."""
+        chunk = parsed(data)
+        if chunk.get("error"):
+            raise MemberError(f"error in the stream: {_said(chunk['error'])}", FailureKind.HTTP)
+        if isinstance(chunk.get("usage"), Mapping):  # some endpoints send it along with the last words
+            self.usage = chunk["usage"]
+        choices = chunk.get("choices") or ()
+        return self.add_choice(choices[0], "delta") if choices else ""
+
+    def add_choice(self, choice: Mapping[str, Json], key: str) -> str:
+        """Take in a choice whose text stands under `key` (chat) or directly in it (plain completions)."""
+        try:
+            content = choice[key].get("content") if key in choice else choice.get("text")
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            self.logprobs += _logprobs(choice.get("logprobs"))
+            self._add_tool_calls(choice.get(key) or {})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise MemberError(f"a choice of an unknown shape: {choice!r:.{SHOWN}}", FailureKind.MALFORMED) from error
+        text = _text(content)
+        if text:
+            self.pieces.append(text)
+        return text
+
+    def _add_tool_calls(self, message: Mapping[str, Json]) -> None:
+        for n, piece in enumerate(message.get("tool_calls") or ()):
+            call = self.tool_calls.setdefault(piece.get("index", n), {"type": "function", "function": {}})
+            function = piece.get("function") or {}
+            call |= {k: v for k, v in piece.items() if k not in ("index", "function") and v is not None}
+            for k, v in function.items():
+                call["function"][k] = call["function"].get(k, "") + (v or "")
+
+    def completion(self, member: str) -> Completion:
+        """The completion. Raises `MemberError` when there is no text (and no tool call), or text no UTF-8 can hold."""
+        text = "".join(self.pieces)
+        if not text.strip() and not self.tool_calls:
+            why = f" (finish_reason {self.finish_reason!r})" if self.finish_reason else ""
+            raise MemberError(f"an empty answer{why}", FailureKind.EMPTY, usage=_usage(self.usage))
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise MemberError(f"text with half a character: {error.reason}", FailureKind.MALFORMED) from error
+        return Completion(
+            member,
+            text,
+            self.finish_reason or "stop",
+            _usage(self.usage),
+            first_piece_s=self.first_piece_s,
+            logprobs=tuple(self.logprobs) or None,
+            tool_calls=tuple(call for _, call in sorted(self.tool_calls.items())),
+        )
+
+
+def whole(body: bytes, content_type: str) -> Gathered:
+    """The answer in a body that was not streamed. Raises `MemberError`."""
+    if content_type == "text/html":
+        raise MemberError(f"HTML instead of an answer: {_shown(body)}", FailureKind.MALFORMED)
+    answer = parsed(body)
+    if answer.get("error"):
+        raise MemberError(f"an error with status 200: {_said(answer['error'])}", FailureKind.HTTP)
+    choices = answer.get("choices")
+    if not choices or not isinstance(choices, Sequence) or not isinstance(choices[0], Mapping):
+        raise MemberError(f"an answer without choices: {_shown(body)}", FailureKind.MALFORMED)
+    gathered = Gathered(done=True)
+    if isinstance(answer.get("usage"), Mapping):
+        gathered.usage = answer["usage"]
+    gathered.add_choice(choices[0], "message")
+    return gathered
+
+
+def parsed(data: bytes) -> Mapping[str, Json]:
+    """The JSON object in `data`. Raises `MemberError` for invalid UTF-8, broken JSON and anything else."""
+    try:
+        value = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise MemberError(f"invalid UTF-8 at byte {error.start}", FailureKind.MALFORMED) from error
+    except (ValueError, RecursionError) as error:
+        raise MemberError(f"broken JSON ({error}): {_shown(data)}", FailureKind.MALFORMED) from error
+    if not isinstance(value, Mapping):
+        raise MemberError(f"JSON that is no object: {_shown(data)}", FailureKind.MALFORMED)
+    return value
+
+
+def error_message(body: bytes) -> str:
+    """What an error's body says, in one line of moderate length."""
+    try:
+        value = json.loads(body)
+        return _said(value.get("error", value)) if isinstance(value, Mapping) else _shown(body)
+    except (ValueError, RecursionError):
+        return _shown(body)
+
+
+def _said(error: Json) -> str:
+    message = error.get("message", error) if isinstance(error, Mapping) else error
+    return " ".join(str(message).split())[:SHOWN]
+
+
+def _shown(body: bytes) -> str:
+    return repr(" ".join(body[: SHOWN * 4].decode("utf-8", "replace").split())[:SHOWN])
+
+
+def _text(content: Json) -> str:
+    """Text of a content that is a string, null, or a list of parts."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence) and all(isinstance(part, Mapping) for part in content):
+        return "".join(part["text"] for part in content if isinstance(part.get("text"), str))
+    raise MemberError(f"content that is no text: {content!r:.{SHOWN}}", FailureKind.MALFORMED)
+
+
+def _logprobs(value: Json) -> list[TokenLogprob]:
+    """Log-probabilities of a chat answer (``content``) or of a plain completion (parallel lists)."""
+    if not isinstance(value, Mapping):
+        return []
+    if isinstance(value.get("tokens"), Sequence):
+        tops = value.get("top_logprobs") or [{}] * len(value["tokens"])
+        return [
+            TokenLogprob(token, _clamped(logprob), tuple((t, _clamped(p)) for t, p in (top or {}).items()))
+            for token, logprob, top in zip(value["tokens"], value["token_logprobs"], tops, strict=True)
+        ]
+    return [
+        TokenLogprob(
+            item["token"],
+            _clamped(item["logprob"]),
+            tuple((top["token"], _clamped(top["logprob"])) for top in item.get("top_logprobs") or ()),
+        )
+        for item in value.get("content") or ()
+    ]
+
+
+def _clamped(logprob: Json) -> float:
+    value = float(LOWEST_LOGPROB if logprob is None else logprob)
+    return LOWEST_LOGPROB if math.isnan(value) else max(LOWEST_LOGPROB, value)
+
+
+def _usage(reported: Mapping[str, Json]) -> Usage:
+    """Usage as reported; what was not reported is unknown."""
+    prompt = reported.get("prompt_tokens_details") or {}
+    completion = reported.get("completion_tokens_details") or {}
+    cost = reported.get("cost")
+    return Usage(
+        1,
+        _count(reported.get("prompt_tokens")),
+        _count(reported.get("completion_tokens")),
+        float(cost) if isinstance(cost, int | float) else None,
+        _count(prompt.get("cached_tokens")) or 0,
+        _count(completion.get("reasoning_tokens")) or 0,
+    )
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None

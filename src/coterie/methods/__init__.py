@@ -1,0 +1,1 @@
+"""Methods: compositions that turn a request into an answer. `steps` holds what they share."""

@@ -1,0 +1,36 @@
+"""Best of N: every member answers, a judge decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from coterie.judges.agreement import Agreement
+from coterie.methods.steps import everyone, first
+from coterie.protocols import Judge, Run
+from coterie.types import Request, Result
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """The candidate that the judge puts first, verbatim.
+
+    Needs: any judge. Costs: a call a member, and the judge's. Prefer `rank_and_fuse` where the
+    best answer may have to be put together from several.
+    """
+
+    members: tuple[str, ...]
+    judge: Judge = field(default_factory=Agreement)
+    rule: str = "mean"
+    """How judgements become a ranking; `mean` for judges with one scale, `normalised_borda` for several judges."""
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return everyone(self.members, self.judge)
+
+    async def __call__(self, request: Request, run: Run) -> Result:
+        candidates = await run.generate(self.members, request)
+        if len(candidates) == 1:
+            return Result(candidates[0], "only")
+        judgements = await run.judge(self.judge, request, candidates)
+        ranking = run.rank(self.rule, judgements, candidates)
+        return Result(first(ranking, candidates), "ranked", ranking)

@@ -1,0 +1,43 @@
+"""Rank and fuse: the shape of LLM-Blender."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from coterie.fusers.aggregate import Aggregate
+from coterie.judges.peer_review import PeerReview
+from coterie.methods.steps import everyone, fuse_or_first, standings
+from coterie.protocols import Fuser, Judge, Run
+from coterie.types import Request, Result
+
+
+@dataclass(frozen=True)
+class RankAndFuse:
+    """A fuser's answer out of the K candidates that a judge and a rule put first.
+
+    After LLM-Blender (2306.02561), with any judge and any fuser. Costs: a call a member, the
+    judge's and the fuser's. If the fuser fails, the answer is the ranking's first, and a note says so.
+    """
+
+    members: tuple[str, ...]
+    judge: Judge = field(default_factory=PeerReview)
+    rule: str = "normalised_borda"
+    top_k: int = 3
+    fuser: Fuser = field(default_factory=Aggregate)
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1, not {self.top_k!r}")
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return everyone(self.members, self.judge, self.fuser)
+
+    async def __call__(self, request: Request, run: Run) -> Result:
+        candidates = await run.generate(self.members, request)
+        if len(candidates) == 1:
+            return Result(candidates[0], "only")
+        judgements = await run.judge(self.judge, request, candidates)
+        ranking = run.rank(self.rule, judgements, candidates)
+        best = standings(ranking, judgements, candidates)[: self.top_k]
+        return await fuse_or_first(self.fuser, request, ranking, best, run)

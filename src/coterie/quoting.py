@@ -1,0 +1,58 @@
+"""Other people's text inside our prompts: quoted so that it stays data, whatever it says.
+
+Every block is fenced with a mark that is drawn afresh for each prompt and occurs in none of the
+quoted texts, so nothing inside a block can close it, open another or pass for one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+from coterie.types import Message
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Quotes:
+    """The fences of one prompt, for the `texts` it will quote."""
+
+    def __init__(self, rng: random.Random, texts: Iterable[str]) -> None:
+        held = list(texts)
+        mark = f"{rng.getrandbits(32):08x}"
+        while any(mark in text for text in held):
+            mark = f"{rng.getrandbits(64):016x}"
+        self._mark = mark
+
+    def block(self, noun: str, text: str, label: str = "") -> str:
+        """`text` fenced as a `noun`, with a label where it has one."""
+        name = f"{noun}-{self._mark}"
+        identity = f' id="{label}"' if label else ""
+        return f"<{name}{identity}>\n{text}\n</{name}>"
+
+    def conversation(self, messages: Sequence[Message]) -> str:
+        """The turns of a conversation, each in a block of its own."""
+        return "\n".join(self.block(message.role, message.text) for message in messages)
+
+
+def labels(number: int, rng: random.Random) -> list[str]:
+    """`number` different labels in random order: letters, or longer ones for more than 26."""
+    length = 1
+    while len(_LETTERS) ** length < number:
+        length += 1
+    return ["".join(_digits(code, length)) for code in rng.sample(range(len(_LETTERS) ** length), number)]
+
+
+def _digits(code: int, length: int) -> Iterable[str]:
+    for place in range(length - 1, -1, -1):
+        yield _LETTERS[code // len(_LETTERS) ** place % len(_LETTERS)]
+
+
+def clipped(text: str, characters: int) -> str:
+    """`text` when it fits, else its beginning and end with a word on what is missing between."""
+    if len(text) <= characters:
+        return text
+    missing = f"\n[{len(text) - characters} characters left out]\n"
+    room = max(0, characters - len(missing))
+    head = room - room // 3
+    return text[:head] + missing + (text[-(room - head) :] if room > head else "")

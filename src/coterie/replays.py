@@ -1,0 +1,100 @@
+"""Replay: a recorded run again, perhaps with another judge, rule or fuser, without asking any member.
+
+The members of a replay answer from the trace: the same request gets what it got then, failures
+included. A part that asks something new gets a failure, as it would from a member that is away, so a
+changed method falls back openly instead of inventing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from coterie.answer import Answer
+from coterie.committee import TraceSink, conduct
+from coterie.errors import MemberError
+from coterie.protocols import Emit, Method
+from coterie.run import LiveRun, Seat
+from coterie.specs import build, describe, settable
+from coterie.trace import CallStarted, Trace
+from coterie.types import Card, Completion, Failure, FailureKind, Json, Request, Scores, Usage
+
+_Key = tuple[str, tuple[str, ...] | None]
+Outcome = Completion | Scores | Failure
+
+
+async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_trace: TraceSink | None = None) -> Answer:
+    """The answer that the trace's method, with `changes` to its settings, makes of what was recorded.
+
+    No member is called, so its usage is nothing. Raises `NoAnswer` where the recorded run had none,
+    `ConfigError` for changes that do not fit the method.
+    """
+    started = trace.started
+    spec = _changed(started.spec, changes or {})
+    method: Method = build("methods", spec, ("method",))
+    seats = {card.name: Seat(card, _Recorded(card, trace), retries=0) for card in started.cards}
+    limits = replace(started.limits, deadline_s=3600.0, max_calls=None, max_tokens=None, max_usd=None)
+    run = LiveRun(started.request, seats, limits, seed=started.seed, method=(started.method, spec))
+    answer = await conduct(run, method, started.method, on_trace)
+    return replace(answer, usage=Usage())
+
+
+def replay(trace: Trace, changes: Mapping[str, Json] | None = None, on_trace: TraceSink | None = None) -> Answer:
+    """See `areplay`; for where no event loop runs."""
+    return asyncio.run(areplay(trace, changes, on_trace))
+
+
+def _changed(spec: Mapping[str, Json], changes: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The settings with `changes`; a method that has no such setting is taken as the composition it stands for."""
+    method = build("methods", spec, ("method",))
+    own = {name for name, _ in settable(type(method))}
+    if set(changes) <= own:
+        return {**spec, **changes}
+    judge, fuser = getattr(method, "judge", None), getattr(method, "fuser", None)
+    general: dict[str, Json] = {"kind": "rank_and_fuse", "members": spec["members"], "top_k": spec.get("top_k", 1)}
+    general["rule"] = spec.get("rule", "mean")
+    if judge is not None:
+        general["judge"] = describe("judges", judge)
+    if fuser is not None:
+        general["fuser"] = describe("fusers", fuser)
+    return {**general, **changes}
+
+
+class _Recorded:
+    """A member that says again what it said in a trace."""
+
+    def __init__(self, card: Card, trace: Trace) -> None:
+        self.card = card
+        self._own = trace.started.request
+        self._outcomes: defaultdict[_Key, deque[Outcome]] = defaultdict(deque)
+        for started in trace.of(CallStarted):
+            outcome = trace.calls[started.call].outcome
+            if started.member == card.name and outcome is not None:
+                self._outcomes[self._key(started.request or self._own, started.texts)].append(outcome)
+
+    async def generate(self, request: Request, emit: Emit | None) -> Completion:
+        outcome = self._next(self._key(request, None))
+        assert isinstance(outcome, Completion)  # noqa: S101 - a call without texts ended in a completion
+        if emit is not None:
+            emit(outcome.text)
+        return outcome
+
+    async def score(self, request: Request, texts: Sequence[str]) -> Scores:
+        outcome = self._next(self._key(request, tuple(texts)))
+        assert isinstance(outcome, Scores)  # noqa: S101 - a call with texts ended in scores
+        return outcome
+
+    def _next(self, key: _Key) -> Completion | Scores:
+        recorded = self._outcomes.get(key)
+        if not recorded:
+            raise MemberError("not in the trace: a replay asks no member", FailureKind.UNRECORDED, usage=Usage())
+        outcome = recorded.popleft() if len(recorded) > 1 else recorded[0]
+        if isinstance(outcome, Failure):
+            raise MemberError(outcome.error, outcome.kind, usage=Usage())
+        return outcome
+
+    @staticmethod
+    def _key(request: Request, texts: tuple[str, ...] | None) -> _Key:
+        return request.fingerprint, texts

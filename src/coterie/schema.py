@@ -1,0 +1,85 @@
+"""The JSON Schema of a configuration, made from the parts themselves, for editors and checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+from coterie import registry
+from coterie.registry import TAG, Room
+from coterie.specs import NESTED, settable
+from coterie.types import Json, Limits
+
+
+def of_config() -> dict[str, Json]:
+    """The schema of a whole configuration file."""
+    from coterie.config import CacheSettings
+
+    properties = {
+        "members": {"type": "object", "additionalProperties": _one_of("members"), "minProperties": 1},
+        "methods": {"type": "object", "additionalProperties": _one_of("methods")},
+        "limits": _object(Limits),
+        "cache": _object(CacheSettings),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Coterie configuration",
+        "type": "object",
+        "properties": properties,
+        "required": ["members"],
+        "additionalProperties": False,
+    }
+
+
+def _one_of(room: Room) -> dict[str, Json]:
+    """Any part of a room: its name alone (judges and fusers), or an object with its name and settings."""
+    objects = [_part(room, name) for name in sorted(registry.known(room))]
+    if room in ("judges", "fusers"):
+        return {"anyOf": [{"enum": sorted(registry.known(room))}, *objects]}
+    return {"anyOf": objects}
+
+
+def _part(room: Room, name: str) -> dict[str, Json]:
+    schema = _object(registry.find(room, name), leave_out=("name",) if room == "members" else ())
+    schema["properties"] = {TAG[room]: {"const": name}, **schema["properties"]}
+    schema["required"] = [TAG[room], *schema["required"]]
+    return schema
+
+
+def _object(cls: type, leave_out: tuple[str, ...] = ()) -> dict[str, Json]:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    hints = {name: hint for name, hint in settable(cls) if name not in leave_out}
+    required = [
+        name
+        for name in hints
+        if fields[name].default is dataclasses.MISSING and fields[name].default_factory is dataclasses.MISSING
+    ]
+    return {
+        "type": "object",
+        "description": inspect.getdoc(cls) or "",
+        "properties": {name: _field(hint) for name, hint in hints.items()},
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _field(hint: Any) -> dict[str, Json]:
+    from pydantic import TypeAdapter
+
+    if hint in NESTED:
+        return _one_of(NESTED[hint])
+    schema: dict[str, Json] = TypeAdapter(hint).json_schema()
+    plain: dict[str, Json] = _inlined(schema, schema.pop("$defs", {}))
+    return plain
+
+
+def _inlined(schema: Json, definitions: dict[str, Json]) -> Any:
+    """`schema` with references replaced by what they name: each field stands for itself."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inlined(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+        return {key: _inlined(value, definitions) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    return schema
