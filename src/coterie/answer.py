@@ -36,7 +36,8 @@ class Answer:
     failures: tuple[Failure, ...]
     usage: Usage
     trace: Trace
-    id: str = ""
+    id: str
+    """The run's id."""
 
     def __str__(self) -> str:
         return self.text

@@ -23,7 +23,7 @@ from coterie import config as configuration
 from coterie.answer import Answer
 from coterie.config import CacheSettings, Config
 from coterie.door import Door
-from coterie.errors import CoterieError, ConfigError, NoAnswer
+from coterie.errors import ConfigError, CoterieError, NoAnswer
 from coterie.house import House
 from coterie.protocols import MemberSpec, Method
 from coterie.run import Channel, LiveRun, ResponseCache, Seat, StreamItem
@@ -281,6 +281,7 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         tuple(ledger.failures),
         ledger.usage,
         ledger.trace,
+        run.id,
     )
 
 

@@ -44,6 +44,8 @@ Status = Literal["answered", "no_answer", "cancelled", "error"]
 @dataclass(frozen=True)
 class RunStarted:
     t_s: float
+    run: str
+    """The run's id, which the answer carries too."""
     method: str
     spec: Mapping[str, Json]
     """The method as configured: what a replay rebuilds."""

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from coterie import ranking
 from coterie._version import __version__
@@ -77,6 +78,7 @@ class LiveRun:
         cache: ResponseCache | None = None,
         method: tuple[str, Mapping[str, Json]] = ("", {}),
     ) -> None:
+        self.id = f"run-{uuid4().hex}"
         self.request = request
         self._seats = seats
         self._seed = seed
@@ -92,7 +94,9 @@ class LiveRun:
         """Write the first event, and what a reader must know of this pool."""
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         cards = tuple(self.cards.values())
-        self.ledger.write(RunStarted(0.0, method, spec, self.request, cards, self.limits, self._seed, utc, __version__))
+        self.ledger.write(
+            RunStarted(0.0, self.id, method, spec, self.request, cards, self.limits, self._seed, utc, __version__)
+        )
         unpriced = [name for name, card in self.cards.items() if card.price is None]
         if self.limits.max_usd is not None and unpriced:
             self.note(f"max_usd cannot bound members without a known price: {', '.join(unpriced)}")

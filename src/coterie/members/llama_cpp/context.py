@@ -10,7 +10,7 @@ import ctypes as c
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from coterie.errors import MemberError
 from coterie.members.llama_cpp.library import Batch, Library
@@ -123,7 +123,7 @@ class Context:
 
         row = self.logits().astype(np.float64)
         row -= row.max()
-        return (row - np.log(np.exp(row).sum())).astype(np.float32)
+        return cast("Row", (row - np.log(np.exp(row).sum())).astype(np.float32))
 
     def score(self, tokens: Sequence[int], stopped: Stopped = never) -> float:
         """Log-probability (nats) of `tokens` after what the cache holds, which it holds again afterwards."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from coterie.errors import ConfigError, MemberError
@@ -15,6 +16,16 @@ from coterie.types import FailureKind
 
 MOST_CONTEXTS = 16
 """Open at once in one engine; each costs the memory of a KV cache."""
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """What scoring some texts gave."""
+
+    logprobs: tuple[float, ...]
+    """Summed over each text's tokens, in nats."""
+    cached: int
+    """Tokens of the prompt that had been read before."""
 
 
 class NativeModel:
@@ -28,7 +39,7 @@ class NativeModel:
         self._lock = threading.Lock()
         self._idle: list[Context] = []
         """Least recently used first."""
-        self._lent = 0
+        self._lent: list[Context] = []
         template = bound.llama_model_chat_template(handle, None)
         self.vocabulary = NativeVocabulary(
             bound, bound.llama_model_get_vocab(handle), None if template is None else template.decode()
@@ -40,63 +51,67 @@ class NativeModel:
 
         Raises `MemberError` (worth a retry) when too many are in use.
         """
-        lent = self._lend(tokens)
+        lent = self.lend(tokens)
         try:
             yield lent
         finally:
-            self._take_back(lent)
+            self.take_back(lent)
 
-    def score(self, prompt: Sequence[int], texts: Sequence[Sequence[int]], stopped: Stopped = never) -> list[float]:
+    def score(self, prompt: Sequence[int], texts: Sequence[Sequence[int]], stopped: Stopped = never) -> Likelihoods:
         """Log-probability (nats) of each text's tokens after `prompt`, which is read once for all of them."""
         with self.context(prompt) as context:
-            context.resume(prompt, stopped)
-            return [context.score(text, stopped) for text in texts]
+            cached = context.resume(prompt, stopped)
+            return Likelihoods(tuple(context.score(text, stopped) for text in texts), cached)
 
-    def close(self) -> None:
-        """Give everything back. Contexts must have been returned."""
+    def lend(self, tokens: Sequence[int]) -> Context:
+        """What `context` yields, for users whose time is no block: to be given to `take_back`."""
         with self._lock:
-            for context in self._idle:
-                context.close()
-            self._idle.clear()
-            self._library.llama_model_free(self._handle)
-
-    # ---- the pool -----------------------------------------------------------------------------
-
-    def _lend(self, tokens: Sequence[int]) -> Context:
-        with self._lock:
-            if self._idle:
-                best = max(self._idle, key=lambda context: context.shared_with(tokens))
-                # What shares nothing is as good as any: then the one that was used longest ago gives way.
-                best = best if best.shared_with(tokens) or self._full() else self._idle[0]
-                if best.shared_with(tokens) or self._full():
-                    self._idle.remove(best)
-                    self._lent += 1
-                    return best
-            if self._lent >= MOST_CONTEXTS:
+            known = self._of_use(tokens)
+            if known is not None:
+                self._idle.remove(known)
+                self._lent.append(known)
+                return known
+            if len(self._lent) >= MOST_CONTEXTS:
                 raise MemberError(
-                    f"{self._lent} token-level sessions are open on this model already: close one first",
+                    f"{len(self._lent)} token-level sessions are open on this model already: close one first",
                     FailureKind.UNAVAILABLE,
                     retryable=True,
                 )
-            self._lent += 1
-        try:
-            return self._new_context()
-        except BaseException:
-            with self._lock:
-                self._lent -= 1
-            raise
+            new = self._new_context()
+            self._lent.append(new)
+            return new
 
-    def _take_back(self, context: Context) -> None:
+    def take_back(self, context: Context) -> None:
+        """Afterwards the next user may have `context`, with what it holds."""
         with self._lock:
-            self._lent -= 1
+            if context not in self._lent:
+                return  # the model was closed under a session that was still open
+            self._lent.remove(context)
             self._idle.append(context)
             surplus = self._idle.pop(0) if len(self._idle) > self._keep else None
         if surplus is not None:
             surplus.close()
 
-    def _full(self) -> bool:
-        """True when another context would be one more than are kept at rest."""
-        return self._lent + len(self._idle) >= self._keep
+    def close(self) -> None:
+        """Give everything back. No context may be used afterwards."""
+        with self._lock:
+            for context in (*self._idle, *self._lent):
+                context.close()
+            self._idle.clear()
+            self._lent.clear()
+            self._library.llama_model_free(self._handle)
+
+    def _of_use(self, tokens: Sequence[int]) -> Context | None:
+        """The context at rest that knows most of `tokens`, or ``None`` where a new one is better.
+
+        That is so while there is room for one and the best would have to forget most of what it knows.
+        """
+        if not self._idle:
+            return None
+        best = max(self._idle, key=lambda context: context.shared_with(tokens))
+        alike = 2 * best.shared_with(tokens) >= min(len(tokens), len(best.tokens))
+        room = len(self._lent) + len(self._idle) < self._keep
+        return best if alike or not room else None
 
     def _new_context(self) -> Context:
         bound = self._library
@@ -119,7 +134,7 @@ def load(path: Path, context_tokens: int, keep: int) -> NativeModel:
     from coterie.members.llama_cpp import selftest
 
     bound = library()
-    handle = bound.llama_model_load_from_file(str(path).encode(), bound.llama_model_default_params())
+    handle = bound.llama_model_load_from_file(str(path).encode(), bound.model_params())
     if not handle:
         raise ConfigError(f"llama.cpp could not load {str(path)!r} for token-level work")
     model = NativeModel(bound, handle, context_tokens, keep)

@@ -1,0 +1,89 @@
+"""What commands share in talking to people and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import unicodedata
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import typer
+
+from coterie.types import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where to print for people; plain text when that is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 120
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=not stream.isatty(), width=width)
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def print_json(value: Json) -> None:
+    """One JSON value on stdout, for programs."""
+    json.dump(value, sys.stdout, ensure_ascii=not _writes_unicode(), indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def _writes_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def shown(text: str) -> str:
+    """`text` with its control characters made visible: a model's words must not drive the reader's terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else _visible(c) for c in text)
+
+
+def _visible(control: str) -> str:
+    return chr(0x2400 + ord(control)) if ord(control) < 0x20 else "\N{REPLACEMENT CHARACTER}"
+
+
+def shortened(text: str, length: int) -> str:
+    """The beginning of `text` on one line."""
+    line = " ".join(shown(text[: length * 4]).split())
+    return line if len(line) <= length and len(text) <= length * 4 else line[: max(0, length - 1)] + "…"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+    """A table without lines, which reads well in a terminal and in a file."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(shown(cell)) for cell in row))
+    return made
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns. An interrupt cancels it, lets it clean up, and ends the program with status 130."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        typer.echo("coterie: interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def stop(message: str, status: int) -> NoReturn:
+    """End the program with a reason on stderr."""
+    typer.echo(f"coterie: {message}", err=True)
+    raise typer.Exit(status)

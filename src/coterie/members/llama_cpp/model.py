@@ -1,0 +1,136 @@
+"""An open local member: writes, scores given texts, and is led token by token."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from coterie.errors import MemberError
+from coterie.members.llama_cpp.context import Context, Stopped
+from coterie.members.llama_cpp.engine import LlamaEngine
+from coterie.members.llama_cpp.prompt import Form, Prompt
+from coterie.members.llama_cpp.reply import Reply, too_long
+from coterie.members.llama_cpp.session import LlamaSession
+from coterie.protocols import Emit, TokenSession
+from coterie.types import Card, Completion, FailureKind, Json, Request, Sampling, Scores, TextScore, Usage
+
+PASSED_THROUGH = (
+    *("top_k", "min_p", "typical_p", "repeat_penalty", "repeat_last_n", "presence_penalty", "frequency_penalty"),
+    *("dry_multiplier", "mirostat", "mirostat_tau", "mirostat_eta", "logit_bias", "ignore_eos"),
+)
+"""Of a request's extra parameters, those of llama.cpp's samplers."""
+
+
+@dataclass(frozen=True)
+class LlamaCppModel:
+    """An open `LlamaCppMember`: the member's own form and settings on a shared engine."""
+
+    card: Card
+    engine: LlamaEngine
+    form: Form
+    defaults: Sampling
+    """What holds where the request sets nothing."""
+
+    @property
+    def why_no_likelihood(self) -> str:
+        """Why it neither scores nor opens sessions; empty when it does."""
+        return self.engine.why_no_likelihood
+
+    async def generate(self, request: Request, emit: Emit | None) -> Completion:
+        """The text for `request`. Raises `MemberError`: too long, blank, or refused by the engine."""
+        prompt = await self.prompt(request)
+        reply = Reply(
+            trim=bool(prompt.lead),
+            alternatives=request.sampling.top_logprobs,
+            pass_on=None if emit is None else _to_loop(emit),
+        )
+        await self.engine.write(self._body(request, prompt), reply)
+        # After a fixed prefix the model may rightly have nothing to add.
+        return reply.completion(self.card.name, self.card.price, may_be_blank=bool(request.prefix))
+
+    async def score(self, request: Request, texts: Sequence[str]) -> Scores:
+        """Log-probability of each of `texts` as the answer. Raises `MemberError`: an empty text, or too long."""
+        began = time.monotonic()
+        native = self.engine.native
+        prompt = await self.prompt(request)
+        encoded = await self.engine.prepare(lambda: [native.vocabulary.encode(prompt.lead + t) for t in texts])
+        for text, tokens in zip(texts, encoded, strict=True):
+            if not text or not tokens:
+                raise MemberError(f"the text {text!r} is empty: it has no log-probability", FailureKind.UNAVAILABLE)
+            self._fits(len(prompt.tokens) + len(tokens))
+        found = await self.engine.work(lambda stopped: native.score(prompt.tokens, encoded, stopped))
+        read = len(prompt.tokens) + sum(len(tokens) for tokens in encoded)
+        price = self.card.price
+        cost = None if price is None else price.cost_usd(read, 0, found.cached)
+        return Scores(
+            self.card.name,
+            tuple(TextScore(sum_, len(tokens)) for sum_, tokens in zip(found.logprobs, encoded, strict=True)),
+            Usage(1, read, 0, cost, found.cached),
+            time.monotonic() - began,
+        )
+
+    @asynccontextmanager
+    async def session(self, request: Request) -> AsyncIterator[TokenSession]:
+        """A session that has read `request`. Its cache goes back to the engine's pool, for the next that begins alike.
+
+        Raises `MemberError`: too long, no token-level work here, or too many sessions open.
+        """
+        native = self.engine.native
+        prompt = await self.prompt(request)
+
+        def begin(stopped: Stopped) -> Context:
+            context = native.lend(prompt.tokens)
+            try:
+                context.resume(prompt.tokens, stopped)
+            except BaseException:
+                native.take_back(context)
+                raise
+            return context
+
+        context = await self.engine.work(begin, discard=native.take_back)
+        try:
+            yield LlamaSession(self.engine, context)
+        finally:
+            native.take_back(context)
+
+    async def prompt(self, request: Request) -> Prompt:
+        """`request` as this member's tokens. Raises `MemberError` when they leave no room for an answer."""
+        prompt = await self.engine.prepare(lambda: self.form.prompt(request, self.engine.vocabulary))
+        self._fits(len(prompt.tokens) + 1)
+        return prompt
+
+    def _fits(self, tokens: int) -> None:
+        if tokens > self.engine.spec.context_tokens:
+            raise too_long(tokens, self.engine.spec.context_tokens)
+
+    def _body(self, request: Request, prompt: Prompt) -> dict[str, Json]:
+        asked, own = request.sampling, self.defaults
+        wanted: dict[str, Json] = {
+            "temperature": own.temperature if asked.temperature is None else asked.temperature,
+            "top_p": asked.top_p,
+            "seed": asked.seed,
+            "json_schema": request.schema,
+            # The engine counts alternatives with the chosen token, so that 0 would switch them off.
+            "n_probs": None if asked.top_logprobs is None else max(1, asked.top_logprobs),
+        }
+        body = {key: asked.extra[key] for key in PASSED_THROUGH if key in asked.extra}
+        body |= {key: value for key, value in wanted.items() if value is not None}
+        body["prompt"] = list(prompt.tokens)
+        body["max_tokens"] = own.max_tokens if asked.max_tokens is None else asked.max_tokens
+        body["stop"] = [*asked.stop, *prompt.stop]
+        return body
+
+
+def _to_loop(emit: Emit) -> Callable[[str], None]:
+    """`emit`, to be called from another thread."""
+    loop = asyncio.get_running_loop()
+
+    def pass_on(piece: str) -> None:
+        # A loop that was closed under a running call takes nothing any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(emit, piece)
+
+    return pass_on

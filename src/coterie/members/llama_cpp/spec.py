@@ -1,0 +1,94 @@
+"""A local member as configured."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from coterie import weights
+from coterie.errors import ConfigError
+from coterie.members.llama_cpp.engine import LlamaEngine, LlamaEngineSpec
+from coterie.members.llama_cpp.model import LlamaCppModel
+from coterie.members.llama_cpp.prompt import Chat, Examples, Form
+from coterie.members.llama_cpp.template import ChatTemplate
+from coterie.members.prompting import FewShot, Prompting, Shot
+from coterie.protocols import House
+from coterie.types import BallotMode, Capability, Card, Price, Sampling
+
+FREE = Price(0.0, 0.0)
+"""What runs here is billed by nobody."""
+
+
+@dataclass(frozen=True)
+class LlamaCppMember:
+    """A GGUF model that llama.cpp runs in this process. Members on one file share its weights."""
+
+    name: str
+    model: str
+    """A pulled model of the catalogue, or the path of a .gguf file."""
+    prompting: Prompting | None = None
+    """``None``: through the file's own chat template, and with examples where it has none."""
+    system: str = ""
+    """Put first where the request brings no system message of its own."""
+    shots: tuple[Shot, ...] | None = None
+    """Examples for `few_shot`; a default set where left out."""
+    max_tokens: int = 128
+    """Where the request sets none."""
+    temperature: float = 0.0
+    """Where the request sets none."""
+    context_tokens: int = 2048
+    """Prompt and answer together, for each call."""
+    slots: int = 1
+    """Answers written at once."""
+    ballot: BallotMode | None = None
+    """How it reviews; by likelihood where left out and available, else with a text."""
+    price: Price | None = FREE
+    """USD per million tokens."""
+    timeout_s: float = 120.0
+    """Longest one call may take."""
+    max_concurrency: int | None = None
+    """Calls at once; as many as there are slots where left out."""
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        for field, least in (("context_tokens", 16), ("slots", 1), ("max_tokens", 1)):
+            value = getattr(self, field)
+            if value < least:
+                raise ConfigError(f"{field} of {self.name!r} is {value!r}; it must be at least {least}")
+        if self.prompting not in (None, "chat", "few_shot"):
+            raise ConfigError(f"prompting of {self.name!r} is {self.prompting!r}; it may be 'chat' or 'few_shot'")
+
+    async def open(self, house: House) -> LlamaCppModel:
+        """The member on its engine. Raises `ModelFilesError`, `MissingExtra` or `ConfigError`."""
+        path = await asyncio.to_thread(weights.path, self.model)
+        engine = await house.once(LlamaEngineSpec(str(path), self.context_tokens, self.slots))
+        defaults = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+        return LlamaCppModel(self._card(engine), engine, self._form(engine), defaults)
+
+    def _form(self, engine: LlamaEngine) -> Form:
+        words = engine.vocabulary
+        if self.prompting == "few_shot" or (self.prompting is None and words.template is None):
+            return Examples(FewShot(self.shots), self.system)
+        if words.template is None:
+            raise ConfigError(
+                f"{self.name!r} is to be prompted by 'chat', and {self.model!r} has no chat template: "
+                "set prompting to 'few_shot'"
+            )
+        return Chat(ChatTemplate(words.template, words.bos, words.eos), self.system)
+
+    def _card(self, engine: LlamaEngine) -> Card:
+        abilities = {Capability.LOGPROBS, Capability.SCHEMA, Capability.REVIEW}
+        ballot = BallotMode.TEXT
+        if not engine.why_no_likelihood:
+            abilities |= {Capability.LIKELIHOOD, Capability.TOKENS}
+            ballot = BallotMode.LIKELIHOOD
+        return Card(
+            self.name,
+            self.model,
+            self.price,
+            self.context_tokens,
+            frozenset(abilities),
+            self.ballot or ballot,
+            self.timeout_s,
+            self.slots if self.max_concurrency is None else self.max_concurrency,
+        )
