@@ -1,0 +1,32 @@
+# Everything runs in a virtual environment of its own, made on first use.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test check docs bench clean
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -c constraints.txt -e '.[local,dev]'
+	touch $@
+
+demo: $(VENV)/installed  ## ask the embedded committee (accepts Gemma's terms, see README)
+	$(BIN)/coterie ask --accept-gemma-terms "What is the capital of France?"
+
+test: $(VENV)/installed  ## every test, the real local models included (accepts Gemma's terms)
+	COTERIE_ACCEPT_GEMMA_TERMS=1 $(BIN)/python -m pytest
+
+check: $(VENV)/installed  ## format, lint, types, and which room imports which
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/installed  ## write the reference pages that are made from the program
+	$(BIN)/python docs/make_reference.py
+
+bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmarks
+	$(BIN)/python benchmarks/orchestration.py --write
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

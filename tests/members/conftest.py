@@ -1,0 +1,63 @@
+"""Real local models, opened once for the whole test session on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+from coterie import weights
+from coterie.house import House
+from coterie.members.llama_cpp import LlamaCppMember, LlamaCppModel
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
+
+SMOL = "smollm2-135m-instruct"
+GEMMA = "gemma-3-270m"
+CONTEXT_TOKENS = 768
+
+
+@pytest.fixture(scope="session")
+def on_loop() -> Iterator[Run[Any]]:
+    """Runs a coroutine on the session's loop, where the engines live."""
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture(scope="session")
+def house(on_loop: Run[Any]) -> Iterator[House]:
+    house = House()
+    on_loop(house.__aenter__())
+    yield house
+    on_loop(house.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def smol_spec() -> LlamaCppMember:
+    pytest.importorskip("xllamacpp")
+    weights.pull(SMOL, consent=False)
+    return LlamaCppMember("smol", SMOL, context_tokens=CONTEXT_TOKENS, slots=2)
+
+
+@pytest.fixture(scope="session")
+def smol(smol_spec: LlamaCppMember, house: House, on_loop: Run[LlamaCppModel]) -> LlamaCppModel:
+    """SmolLM2 through its chat template."""
+    return on_loop(smol_spec.open(house))
+
+
+@pytest.fixture(scope="session")
+def gemma(house: House, on_loop: Run[LlamaCppModel]) -> LlamaCppModel:
+    """Gemma 3, a base model, through examples. Its terms need somebody's consent."""
+    pytest.importorskip("xllamacpp")
+    if os.environ.get("COTERIE_ACCEPT_GEMMA_TERMS") == "1":
+        weights.pull(GEMMA, consent=True)
+    elif not weights.has_consent(GEMMA):
+        pytest.skip(
+            "Gemma's terms were not accepted: COTERIE_ACCEPT_GEMMA_TERMS=1, or coterie models pull gemma-3-270m"
+        )
+    weights.pull(GEMMA, consent=False)
+    return on_loop(LlamaCppMember("gemma", GEMMA, context_tokens=CONTEXT_TOKENS).open(house))
