@@ -15,11 +15,10 @@ HERE = Path(__file__).parent
 
 def setting(packages: Sequence[str] = ()) -> Iterator[str]:
     """Lines of Markdown: hardware, versions, commit and date."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     yield f"- Hardware: {cpu()}, {cores()} cores"
-    yield f"- Software: {platform.system()} {platform.release()}, {platform.python_implementation()} " + (
-        f"{platform.python_version()}, {versions}" if versions else platform.python_version()
-    )
+    yield f"- Software: {', '.join([system(), python, *versions])}"
     yield f"- Commit: {commit()}"
     yield f"- Date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
 
@@ -32,6 +31,11 @@ def cpu() -> str:
         lines = []
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     return named or platform.processor() or platform.machine()
+
+
+def system() -> str:
+    """The operating system and its version, without what a distribution or a host adds to it."""
+    return f"{platform.system()} {platform.release().partition('-')[0]}"
 
 
 def cores() -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
@@ -244,7 +245,10 @@ class _Opened:
 
 
 def _shut(door: Door, opened: _Opened) -> None:
-    if door.open:
+    """Close what is open behind the door, and the door."""
+    if door.is_here:  # a forgotten committee was collected by its own loop's thread
+        threading.Thread(target=_shut, args=(door, opened), name="coterie-closing").start()
+    elif door.open:
         door.run(opened.close())
         door.close()
 

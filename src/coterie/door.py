@@ -67,14 +67,23 @@ class Door:
 
         self.submit(others()).result()
 
+    @property
+    def is_here(self) -> bool:
+        """True on the door's own thread, which cannot wait for itself."""
+        return threading.current_thread() is self._thread
+
     def close(self) -> None:
-        """Stop the loop and its thread; the door can be opened again."""
+        """Stop the loop and its thread; the door can be opened again. Not from behind the door."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is None or thread is None:
             return
+        asyncio.run_coroutine_threadsafe(_tidied(loop), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _tidied(loop: asyncio.AbstractEventLoop) -> None:
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()

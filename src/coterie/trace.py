@@ -33,6 +33,7 @@ from coterie.types import (
     Request,
     Scores,
     Usage,
+    encodable,
 )
 
 FORMAT = 1
@@ -304,7 +305,9 @@ class Trace:
         """One JSON object an event."""
         for event in self.events:
             fields = dataclasses.asdict(event)
-            yield json.dumps({"event": _NAMES[type(event)], **fields}, ensure_ascii=False, default=_plain)
+            line = {"event": _NAMES[type(event)], **fields}
+            text = json.dumps(line, ensure_ascii=False, default=_plain)
+            yield text if encodable(text) else json.dumps(line, default=_plain)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON Lines to `path`: afterwards the file is whole, or what it was before."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -183,6 +184,15 @@ class Card:
 # ---- what came back ---------------------------------------------------------------------------
 
 
+def encodable(text: str) -> bool:
+    """False for text with half a character in it (a lone surrogate), which no UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def add_known(a: float | None, b: float | None) -> float | None:
     """``a + b``, or ``None`` when either is unknown."""
     return None if a is None or b is None else a + b
@@ -247,6 +257,10 @@ class TextScore:
 
     logprob: float
     tokens: int
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise ValueError(f"a text has at least one token, not {self.tokens!r}")
 
     @property
     def mean(self) -> float:
@@ -348,6 +362,8 @@ class Judgement:
     def __post_init__(self) -> None:
         if len(self.about) != len(self.scores):
             raise ValueError(f"{self.judge!r} gave {len(self.scores)} scores for {len(self.about)} ids {self.about!r}")
+        if not all(map(math.isfinite, self.scores)):
+            raise ValueError(f"{self.judge!r} gave scores that are no numbers: {self.scores!r}; abstain instead")
 
     @classmethod
     def abstain(cls, judge: str, why: str, calls: Sequence[str] = ()) -> Judgement:

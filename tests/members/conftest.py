@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from coterie import weights
+from coterie.errors import ModelFilesError
 from coterie.house import House
 from coterie.members.llama_cpp import LlamaCppMember, LlamaCppModel
 
@@ -51,13 +52,12 @@ def smol(smol_spec: LlamaCppMember, house: House, on_loop: Run[LlamaCppModel]) -
 
 @pytest.fixture(scope="session")
 def gemma(house: House, on_loop: Run[LlamaCppModel]) -> LlamaCppModel:
-    """Gemma 3, a base model, through examples. Its terms need somebody's consent."""
+    """Gemma 3, a base model, through examples. Its terms need somebody's consent before it is fetched."""
     pytest.importorskip("xllamacpp")
     if os.environ.get("COTERIE_ACCEPT_GEMMA_TERMS") == "1":
         weights.pull(GEMMA, consent=True)
-    elif not weights.has_consent(GEMMA):
-        pytest.skip(
-            "Gemma's terms were not accepted: COTERIE_ACCEPT_GEMMA_TERMS=1, or coterie models pull gemma-3-270m"
-        )
-    weights.pull(GEMMA, consent=False)
+    try:
+        weights.path(GEMMA)
+    except ModelFilesError:
+        pytest.skip("Gemma is not here: set COTERIE_ACCEPT_GEMMA_TERMS=1, or coterie models pull gemma-3-270m")
     return on_loop(LlamaCppMember("gemma", GEMMA, context_tokens=CONTEXT_TOKENS).open(house))

@@ -82,9 +82,7 @@ def print_answer(answer: Answer) -> None:
     """An answer and its history, for people."""
     from coterie.cli import report
 
-    out = screen.console()
-    for part in report.of_answer(answer):
-        out.print(part)
+    screen.show(report.of_answer(answer))
 
 
 def _no_answer(error: NoAnswer, method: str, trace: Trace) -> dict[str, object]:

@@ -31,4 +31,4 @@ def members(config: ConfigOption = None, json: JsonOption = False) -> None:
         for engine, card in rows
     ]
     headings = ("name", "engine", "model", "ballot", "USD per million tokens in / out", "can")
-    screen.console().print(screen.table(headings, cells))
+    screen.show([screen.table(headings, cells)])

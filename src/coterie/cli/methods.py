@@ -18,11 +18,14 @@ def methods(config: ConfigOption = None, json: JsonOption = False) -> None:
     if json:
         screen.print_json({"methods": configured, "kinds": kinds})
         return
-    out = screen.console()
     rows = [(name, spec["kind"], ", ".join(spec["members"])) for name, spec in configured.items()]
-    out.print(screen.table(("method", "kind", "members"), rows))
-    out.print()
-    out.print(screen.table(("kind", "its answer"), kinds.items()))
+    screen.show(
+        [
+            screen.table(("method", "kind", "members"), rows),
+            "",
+            screen.table(("kind", "its answer"), kinds.items()),
+        ]
+    )
 
 
 def _first_line(cls: type) -> str:

@@ -36,15 +36,12 @@ def list_models(json: JsonOption = False) -> None:
             ]
         )
         return
-    out = screen.console()
     cells = [
         (r.entry.name, r.entry.title, r.entry.licence, f"{r.entry.download_mb:.0f} MB", str(r.path or "not pulled"))
         for r in rows
     ]
-    out.print(screen.table(("name", "model", "licence", "download", "where"), cells))
-    for row in rows:
-        if row.entry.terms:
-            out.print(f"\n{row.entry.name}: {row.entry.terms}")
+    terms = [f"\n{row.entry.name}: {row.entry.terms}" for row in rows if row.entry.terms]
+    screen.show([screen.table(("name", "model", "licence", "download", "where"), cells), *terms])
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from coterie.types import Json
+from coterie.types import Json, encodable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,8 +36,22 @@ def is_terminal() -> bool:
 
 def print_json(value: Json) -> None:
     """One JSON value on stdout, for programs."""
-    json.dump(value, sys.stdout, ensure_ascii=not _writes_unicode(), indent=2, default=str)
-    sys.stdout.write("\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    if not (_writes_unicode() and encodable(text)):
+        text = json.dumps(value, indent=2, default=str)
+    sys.stdout.write(f"{text}\n")
+
+
+def show(parts: Iterable[RenderableType]) -> None:
+    """Print for people; without the spaces that pad a table's lines where that is no terminal."""
+    out = console()
+    for part in parts:
+        if out.is_terminal:
+            out.print(part)
+            continue
+        with out.capture() as captured:
+            out.print(part)
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _writes_unicode() -> bool:

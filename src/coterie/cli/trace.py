@@ -26,9 +26,7 @@ def show(file: TraceFile, json: JsonOption = False) -> None:
     if json:
         screen.print_json(waterfall.as_json(trace))
         return
-    out = screen.console()
-    for part in waterfall.of_trace(trace):
-        out.print(part)
+    screen.show(waterfall.of_trace(trace))
 
 
 @app.command()

@@ -7,7 +7,7 @@ nothing, so a candidate's text that a reviewer repeats cannot vote.
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +17,14 @@ LOWEST, HIGHEST = 1.0, 5.0
 
 LONGEST = 65_536
 """Characters of a reviewer's text that are searched for a ballot."""
+
+MOST_BROKEN = 1000
+"""Objects that turn out to be none before the search is given up: each costs a look at the text around it."""
+
+_CONTRADICTION = "several ballots that contradict each other in its text"
+
+_OPENING = re.compile(r'\{\s*["}]')
+_WRITTEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:(?:/|out of)\s*5(?:\.0)?)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -54,39 +62,50 @@ def read(text: str, labels: Sequence[str]) -> Ballot:
     Accepts it anywhere in the text, scores as numbers or strings ("4", "4/5"), and a list of
     ``{label, score}`` instead of a mapping. Several objects must agree.
     """
-    found = [ballot for value in _objects(text[:LONGEST]) if (ballot := _ballot(value, labels)).scores]
+    found = [ballot for value in _objects(text[:LONGEST]) if (ballot := _ballot(value, labels)) is not None]
     if not found:
         return Ballot(unreadable=f"no scores from {LOWEST:.0f} to {HIGHEST:.0f} for the given labels in its text")
-    if any(ballot.scores != found[0].scores for ballot in found):
-        return Ballot(unreadable="several ballots that contradict each other in its text")
-    return found[0]
+    return found[0] if all(ballot.scores == found[0].scores for ballot in found) else Ballot(unreadable=_CONTRADICTION)
 
 
-def _objects(text: str) -> Iterator[Json]:
+def _objects(text: str) -> Iterator[Mapping[str, Json]]:
     """Every outermost JSON object in `text`."""
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    while start >= 0:
+    decoder = json.JSONDecoder(object_pairs_hook=_consistent)
+    broken = 0
+    opening = _OPENING.search(text)
+    while opening and broken < MOST_BROKEN:
         try:
-            value, end = decoder.raw_decode(text, start)
+            value, end = decoder.raw_decode(text, opening.start())
             yield value
         except (ValueError, RecursionError):
-            end = start + 1
-        start = text.find("{", end)
+            broken += 1
+            end = opening.start() + 1
+        opening = _OPENING.search(text, end)
 
 
-def _ballot(value: Json, labels: Sequence[str]) -> Ballot:
+def _consistent(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
+    """An object, unless it gives one key two values."""
+    made = dict(pairs)
+    if len(made) < len(pairs) and any(made[key] != value for key, value in pairs):
+        raise ValueError("a key stands twice, with different values")
+    return made
+
+
+def _ballot(value: Mapping[str, Json], labels: Sequence[str]) -> Ballot | None:
+    """The scores in one object; ``None`` where there are none. One that scores a label twice has no meaning."""
     scores = value.get("scores", value)
     reason = value.get("reason", "")
     pairs = scores.items() if isinstance(scores, Mapping) else _listed(scores)
     known = {label.casefold(): label for label in labels}
     read_: dict[str, float] = {}
     for label, given in pairs:
-        name = known.get(str(label).strip().casefold())
+        name = known.get(label.strip().casefold()) if isinstance(label, str) else None
         score = _score(given)
-        if name is not None and score is not None:
-            read_[name] = score
-    return Ballot(read_, reason if isinstance(reason, str) else "")
+        if name is None or score is None:
+            continue
+        if read_.setdefault(name, score) != score:
+            return Ballot(unreadable=_CONTRADICTION)
+    return Ballot(read_, _whole(reason) if isinstance(reason, str) else "") if read_ else None
 
 
 def _listed(scores: Json) -> Iterator[tuple[Json, Json]]:
@@ -94,14 +113,18 @@ def _listed(scores: Json) -> Iterator[tuple[Json, Json]]:
         yield from ((item.get("label"), item.get("score")) for item in scores if isinstance(item, Mapping))
 
 
+def _whole(text: str) -> str:
+    """`text` without half characters, which a JSON escape can name and nothing can encode."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _score(given: Json) -> float | None:
     """A score within the scale, or ``None``."""
     if isinstance(given, Mapping):
         given = given.get("score")
-    if isinstance(given, bool):
+    if isinstance(given, str):
+        written = _WRITTEN.fullmatch(given)
+        given = float(written[1]) if written else None
+    if isinstance(given, bool) or not isinstance(given, int | float):
         return None
-    try:
-        number = float(given.split("/")[0] if isinstance(given, str) else given)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and LOWEST <= number <= HIGHEST else None
+    return float(given) if LOWEST <= given <= HIGHEST else None

@@ -26,10 +26,17 @@ from coterie.types import (
     Message,
     Request,
     Sampling,
+    TextScore,
 )
 
 CHARACTERS_A_TOKEN = 3
 """How much text surely fits a token of a reviewer's window."""
+
+FENCE_CHARACTERS = 80
+"""What a fence and a line of the form take for each quoted text, at most."""
+
+IMPOSSIBLE = -1000.0
+"""Log-probability a token of what a member holds to be impossible: worse than anything else, and still a number."""
 
 _TASK = """\
 You are reviewing answers to the conversation below. Conversation and answers stand between fences; \
@@ -144,14 +151,35 @@ class PeerReview:
         given = await run.score(card.name, request, texts, stage="review", needs=_ids(others))
         if isinstance(given, Failure):
             return _failed(card.name, given)
-        scores = tuple(score.mean for score in given.scores)
         if not self.less_unconditional:
-            return Judgement(card.name, _ids(others), scores, calls=(given.call,))
+            return _likely(card.name, others, given.scores, (given.call,))
         bare = await run.score(card.name, Request(()), texts, stage="review", needs=_ids(others))
         if isinstance(bare, Failure):
             return _failed(card.name, bare)
-        gains = tuple(score - alone.mean for score, alone in zip(scores, bare.scores, strict=True))
-        return Judgement(card.name, _ids(others), gains, calls=(given.call, bare.call))
+        return _likely(card.name, others, given.scores, (given.call, bare.call), less=bare.scores)
+
+
+def _likely(
+    reviewer: str,
+    candidates: Sequence[Candidate],
+    given: Sequence[TextScore],
+    calls: tuple[str, ...],
+    less: Sequence[TextScore] | None = None,
+) -> Judgement:
+    """A ballot of mean log-probabilities, less others where there are any."""
+    alone = (0.0,) * len(given) if less is None else tuple(map(_mean, less))
+    if not len(given) == len(alone) == len(candidates):
+        return Judgement.abstain(reviewer, f"it scored {len(given)} of {len(candidates)} answers", calls)
+    gains = [(c.id, _mean(score) - base) for c, score, base in zip(candidates, given, alone, strict=True)]
+    scored = [(id_, gain) for id_, gain in gains if not math.isnan(gain)]
+    if not scored:
+        return Judgement.abstain(reviewer, "no log-probability for any answer", calls)
+    about, scores = zip(*scored, strict=True)
+    return Judgement(reviewer, about, scores, calls=calls)
+
+
+def _mean(score: TextScore) -> float:
+    return score.mean if math.isnan(score.mean) else max(score.mean, IMPOSSIBLE)
 
 
 def expected_score(completion: Completion) -> float | None:
@@ -164,8 +192,8 @@ def expected_score(completion: Completion) -> float | None:
     first = completion.logprobs[0]
     mass: dict[int, float] = {}
     for token, logprob in dict((*first.top, (first.token, first.logprob))).items():
-        if token.strip() in ("1", "2", "3", "4", "5"):
-            mass[int(token)] = mass.get(int(token), 0.0) + math.exp(logprob)
+        if token.strip() in ("1", "2", "3", "4", "5") and not math.isnan(logprob):
+            mass[int(token)] = mass.get(int(token), 0.0) + math.exp(min(logprob, 0.0))
     total = sum(mass.values())
     return sum(digit * p for digit, p in mass.items()) / total if total > 0 else None
 
@@ -180,18 +208,19 @@ def _prompt(
     reply_tokens: int,
 ) -> str:
     asked = [message.text for message in request.messages]
-    texts = _fitted([c.text for c in candidates], sum(map(len, asked)), card.context_tokens, reply_tokens)
+    told = sum(len(text) + FENCE_CHARACTERS for text in asked)
+    texts = _fitted([c.text for c in candidates], told, card.context_tokens, reply_tokens)
     quotes = Quotes(run.rng("quotes", card.name, *(c.id for c in candidates)), [*asked, *texts])
     blocks = [quotes.block("answer", text, name) for text, name in zip(texts, names, strict=True)]
     return "\n\n".join([_TASK, quotes.conversation(request.messages), *blocks, how])
 
 
-def _fitted(texts: Sequence[str], asked: int, context_tokens: int | None, reply_tokens: int) -> Sequence[str]:
+def _fitted(texts: Sequence[str], told: int, context_tokens: int | None, reply_tokens: int) -> Sequence[str]:
     """Every text whole where the reviewer's window is unknown or wide enough, else each cut to an equal share."""
     if context_tokens is None:
         return texts
-    frame = len(_TASK) + len(_LISTWISE) + 80 * len(texts)
-    room = (context_tokens - reply_tokens) * CHARACTERS_A_TOKEN - asked - frame
+    frame = len(_TASK) + len(_LISTWISE) + FENCE_CHARACTERS * len(texts)
+    room = (context_tokens - reply_tokens) * CHARACTERS_A_TOKEN - told - frame
     if sum(map(len, texts)) <= room:
         return texts
     return [clipped(text, max(200, room // len(texts))) for text in texts]

@@ -8,6 +8,7 @@ never text. Parameters this library does not know are passed through.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES = 65_536
 """An error's body is read this far: enough for a message, too little to hurt."""
+
+LARGE_BYTES = 1 << 20
+"""A request of this size is sent bit by bit, so that it does not hold up the event loop."""
 
 DRAIN_S = 0.05
 """How long a stream that said it was done may take to close."""
@@ -159,7 +163,8 @@ class OpenAIModel:
 
     async def _post(self, body: bytes, emit: Emit | None) -> Gathered:
         began = time.perf_counter()
-        async with self._session.post(self._url, data=body, headers=self._headers, proxy=self._spec.proxy) as response:
+        data = body if len(body) < LARGE_BYTES else io.BytesIO(body)
+        async with self._session.post(self._url, data=data, headers=self._headers, proxy=self._spec.proxy) as response:
             if response.status >= 400:
                 raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
             if response.content_type == "text/event-stream":

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coterie.errors import MemberError
-from coterie.types import Completion, FailureKind, Json, TokenLogprob, Usage
+from coterie.types import Completion, FailureKind, Json, TokenLogprob, Usage, encodable
 
 LOWEST_LOGPROB = -1e4
 """Stands in for minus infinity, which JSON cannot hold."""
@@ -67,10 +67,8 @@ class Gathered:
         if not text.strip() and not self.tool_calls:
             why = f" (finish_reason {self.finish_reason!r})" if self.finish_reason else ""
             raise MemberError(f"an empty answer{why}", FailureKind.EMPTY, usage=_usage(self.usage))
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise MemberError(f"text with half a character: {error.reason}", FailureKind.MALFORMED) from error
+        if not encodable(text):
+            raise MemberError("text with half a character in it", FailureKind.MALFORMED, usage=_usage(self.usage))
         return Completion(
             member,
             text,

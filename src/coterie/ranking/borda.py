@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coterie.ranking.order import by_points, points_of_places
+from coterie.ranking.order import average, by_points, points_of_places
 from coterie.types import Judgement, Ranking
 
 
 def borda(judgements: Sequence[Judgement], over: Sequence[str]) -> Ranking:
     """`over` by the sum of Borda points: of m ids on a ballot the first earns m - 1, the last 0.
 
-    Tied scores on a ballot share the mean of their places. Faithful to the thesis, which has every
-    source rank every candidate; where ballots differ in length or some are missing, the sum favours
-    whoever was judged more often, and `normalised_borda` is the rule to use.
+    Tied scores on a ballot share the mean of their places; a ballot on a single id ranks nothing and
+    is passed over. Faithful to the thesis, which has every source rank every candidate; where ballots
+    differ in length or some are missing, the sum favours whoever was judged more often, and
+    `normalised_borda` is the rule to use.
     """
     points: dict[str, float | None] = dict.fromkeys(over)
     for judgement in judgements:
@@ -32,15 +33,14 @@ def normalised_borda(judgements: Sequence[Judgement], over: Sequence[str]) -> Ra
     received: dict[str, list[float]] = {id_: [] for id_ in over}
     for judgement in judgements:
         ballot = _ballot(judgement, over)
-        if len(ballot) < 2:
-            continue
         for id_, earned in ballot.items():
             received[id_].append(earned / (len(ballot) - 1))
-    means = {id_: sum(got) / len(got) if got else None for id_, got in received.items()}
+    means = {id_: average(got) for id_, got in received.items()}
     return by_points(means, over, "normalised_borda", unheard=0.5)
 
 
 def _ballot(judgement: Judgement, over: Sequence[str]) -> dict[str, float]:
-    """Points of one ballot among the ids it is asked about; others on it do not count."""
-    heard = [(id_, score) for id_, score in zip(judgement.about, judgement.scores, strict=True) if id_ in set(over)]
-    return points_of_places([id_ for id_, _ in heard], [score for _, score in heard])
+    """Points of one ballot among the ids it is asked about; others on it do not count, and one alone earns nothing."""
+    asked = set(over)
+    heard = {id_: score for id_, score in zip(judgement.about, judgement.scores, strict=True) if id_ in asked}
+    return points_of_places(list(heard), list(heard.values())) if len(heard) > 1 else {}

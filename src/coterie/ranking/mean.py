@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coterie.ranking.order import by_points
+from coterie.ranking.order import average, by_points
 from coterie.types import Judgement, Ranking
 
 
@@ -18,4 +18,4 @@ def mean(judgements: Sequence[Judgement], over: Sequence[str]) -> Ranking:
         for id_, score in zip(judgement.about, judgement.scores, strict=True):
             if id_ in received:
                 received[id_].append(score)
-    return by_points({id_: sum(got) / len(got) if got else None for id_, got in received.items()}, over, "mean")
+    return by_points({id_: average(got) for id_, got in received.items()}, over, "mean")

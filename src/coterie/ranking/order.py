@@ -40,6 +40,11 @@ def _tie(over: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return (tuple(over),) if len(over) > 1 else ()
 
 
+def average(received: Sequence[float]) -> float | None:
+    """The mean of what an id received, the same in whatever order it came; ``None`` for nothing."""
+    return sum(sorted(received)) / len(received) if received else None
+
+
 def points_of_places(about: Sequence[str], scores: Sequence[float]) -> dict[str, float]:
     """Borda points of one ballot: last earns 0, first `len(about) - 1`; tied ids share the mean of their places."""
     low_to_high = sorted(zip(scores, about, strict=True), key=lambda pair: pair[0])

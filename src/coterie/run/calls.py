@@ -45,7 +45,8 @@ class Attempts:
 
     seat: Seat
     deadline_left_s: float
-    rng: random.Random
+    rng: Callable[[], random.Random]
+    """Makes the randomness of waits; called only when one is due."""
     on_try: Callable[[], None]
     """Told before every request; raises `MemberError` where the budget allows none."""
     on_retry: Callable[[int, str, float], None]
@@ -95,8 +96,8 @@ class Attempts:
     def _wait_s(self, error: MemberError) -> float:
         """What the endpoint asked for, else exponential backoff; jittered so that members do not march in step."""
         if error.retry_after_s is not None:
-            return error.retry_after_s * self.rng.uniform(1.0, 1.1)
-        return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (self.tries - 1)) * self.rng.uniform(0.5, 1.0))
+            return error.retry_after_s * self.rng().uniform(1.0, 1.1)
+        return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (self.tries - 1)) * self.rng().uniform(0.5, 1.0))
 
     def _out_of_time(self) -> MemberError:
         if self.deadline_left_s <= self.seat.timeout_s:

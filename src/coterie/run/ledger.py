@@ -123,7 +123,7 @@ class Ledger:
     def take_call(self) -> None:
         """Count one request that is about to be sent. Raises `MemberError` when the budget allows none."""
         if self.limits.max_calls is not None and self._calls >= self.limits.max_calls:
-            raise MemberError(f"not retried: max_calls={self.limits.max_calls} is spent", FailureKind.BUDGET)
+            raise MemberError(f"not sent: max_calls={self.limits.max_calls} is spent", FailureKind.BUDGET)
         self._calls += 1
 
     def spend(self, usage: Usage, request: Request) -> None:

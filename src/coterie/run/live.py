@@ -230,7 +230,7 @@ class LiveRun:
         attempts = Attempts(
             seat,
             ledger.left_s,
-            self.rng("retry", call),
+            lambda: self.rng("retry", call),
             ledger.take_call,
             lambda n, error, wait_s: ledger.write(CallRetried(ledger.now(), call, n, error, wait_s)),
         )
@@ -290,10 +290,12 @@ class LiveRun:
 
     async def gather(self, calls: Sequence[Awaitable[T]]) -> list[T | None]:
         tasks = [asyncio.ensure_future(call) for call in calls]
-        why = None
+        why: str | None = CUT
         try:
             await self._enough(tasks)
-            why = CUT
+        except asyncio.CancelledError as cancelled:
+            why = cancelled.args[0] if cancelled.args else None  # our own calls end for the reason that ended us
+            raise
         finally:
             late = [task for task in tasks if not task.done()]
             for task in late:

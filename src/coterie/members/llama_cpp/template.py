@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from coterie.errors import MemberError, MissingExtra
+from coterie.errors import ConfigError, MemberError, MissingExtra
 from coterie.types import FailureKind, Message
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ class ChatTemplate:
     source: str
     bos: str = ""
     eos: str = ""
+
+    def check(self) -> None:
+        """Return when the template can be used. Raises `MissingExtra`, or `ConfigError` for what is no template."""
+        try:
+            import jinja2
+        except ImportError as error:
+            raise MissingExtra("the chat template of a local model", "local", "jinja2") from error
+        try:
+            _ = self._compiled
+        except jinja2.TemplateError as error:
+            raise ConfigError(
+                f"the model's chat template cannot be used ({error}): set prompting to 'few_shot'"
+            ) from error
 
     def fill(self, messages: Sequence[Message]) -> list[Piece]:
         """The conversation up to where the assistant begins. Raises `MemberError` when the template refuses it."""
@@ -90,11 +103,8 @@ class ChatTemplate:
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
-        try:
-            from jinja2 import TemplateError
-            from jinja2.sandbox import ImmutableSandboxedEnvironment
-        except ImportError as error:
-            raise MissingExtra("the chat template of a local model", "local", "jinja2") from error
+        from jinja2 import TemplateError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         def refuse(message: str) -> None:
             raise TemplateError(message)
