@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -c constraints.txt -e '.[local,dev]'
+	$(BIN)/pip install -c constraints.txt -e '.[local,torch,dev]'
 	touch $@
 
 demo: $(VENV)/installed  ## ask the embedded committee (accepts Gemma's terms, see README)

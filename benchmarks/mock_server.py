@@ -146,8 +146,9 @@ def _response(kind: bytes, body: bytes) -> bytes:
 class MockProtocol(asyncio.Protocol):
     """One connection; its requests come one after the other."""
 
-    def __init__(self, log: list[Served]) -> None:
+    def __init__(self, log: list[Served], scale: float) -> None:
         self._log = log
+        self._scale = scale
         self._pending = bytearray()
         self._loop = asyncio.get_running_loop()
 
@@ -175,7 +176,7 @@ class MockProtocol(asyncio.Protocol):
     def _begin(self, body: bytes) -> None:
         arrived_s = self._loop.time()
         asked = Asked.of(body)
-        wait_s = delay_s(asked.model, asked.stage, asked.tag)
+        wait_s = delay_s(asked.model, asked.stage, asked.tag) * self._scale
         writes = stream(asked, len(body)) if asked.stream else [whole(asked, len(body))]
         for n, write in enumerate(writes[:-1], 1):
             self._loop.call_at(arrived_s + wait_s * n / len(writes), self._write, write)
@@ -191,11 +192,11 @@ class MockProtocol(asyncio.Protocol):
         self._log.append(Served(asked.model, asked.stage, asked.tag, arrived_s, wait_s, late_s, prompt_bytes))
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, scale: float) -> None:
     """Serve on loopback until standard input ends: with whoever started this."""
     loop = asyncio.get_running_loop()
     log: list[Served] = []
-    server = await loop.create_server(lambda: MockProtocol(log), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: MockProtocol(log, scale), "127.0.0.1", port, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
@@ -204,7 +205,9 @@ async def serve(port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--port", type=int, default=0, help="port on loopback; 0 (the default) takes a free one")
-    asyncio.run(serve(parser.parse_args().port))
+    parser.add_argument("--scale", type=float, default=1.0, help="every wait is so many times as long")
+    args = parser.parse_args()
+    asyncio.run(serve(args.port, args.scale))
 
 
 if __name__ == "__main__":

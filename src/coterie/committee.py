@@ -63,6 +63,8 @@ class Committee:
         names = [member.name for member in members]
         if len(set(names)) != len(names):
             raise ConfigError(f"two members have one name in {names!r}; give each its own")
+        for member in members:
+            configuration.check_member(member)
         self.config = Config({member.name: member for member in members}, dict(methods), limits, cache)
         for name, method in methods.items():
             if absent := [m for m in method.asks if m not in self.config.members]:
@@ -169,7 +171,14 @@ class Committee:
         seats = await self._own.seats(method.asks)
         spec = (order.method, describe("methods", method))
         run = LiveRun(
-            order.request, seats, order.limits, seed=order.seed, channel=channel, cache=self._cache, method=spec
+            order.request,
+            seats,
+            order.limits,
+            seed=order.seed,
+            channel=channel,
+            cache=self._cache,
+            house=self._own.house,
+            method=spec,
         )
         return await conduct(run, method, order.method, order.on_trace)
 
@@ -215,26 +224,33 @@ class _Opened:
         self._house: House | None = None
         self._seats: dict[str, Seat] = {}
 
+    @property
+    def house(self) -> House:
+        """Where this committee keeps what is expensive."""
+        if self._house is None:
+            self._house = House()
+        return self._house
+
     async def seats(self, names: Sequence[str]) -> Mapping[str, Seat]:
         """A seat for each of `names`, in the pool's order; one whose member could not be opened says why."""
-        missing = [name for name in names if name not in self._seats]
+        wanted = set(names)
+        missing = [name for name in wanted if name not in self._seats]
         if missing:
             opened = await asyncio.gather(*(self._open(self._config.members[name]) for name in missing))
             for name, seat in zip(missing, opened, strict=True):
                 if seat.model is not None:  # what failed is tried again with the next request
                     self._seats.setdefault(name, seat)
             fresh = dict(zip(missing, opened, strict=True))
-            return {name: self._seats.get(name) or fresh[name] for name in self._config.members if name in names}
-        return {name: self._seats[name] for name in self._config.members if name in names}
+            return {name: self._seats.get(name) or fresh[name] for name in self._config.members if name in wanted}
+        return {name: self._seats[name] for name in self._config.members if name in wanted}
 
     async def _open(self, spec: MemberSpec) -> Seat:
-        if self._house is None:
-            self._house = House()
-        slots = asyncio.Semaphore(spec.max_concurrency) if spec.max_concurrency else None
         try:
-            model = await spec.open(self._house)
+            model = await spec.open(self.house)
         except CoterieError as error:
-            return Seat(spec.card, None, f"could not be opened: {error}", spec.timeout_s, spec.retries, slots)
+            return Seat(spec.card, None, f"could not be opened: {error}", spec.timeout_s, spec.retries)
+        most = model.card.max_concurrency
+        slots = asyncio.Semaphore(most) if most else None
         return Seat(model.card, model, "", spec.timeout_s, spec.retries, slots)
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ replaced from the environment after the file is parsed, so that a value cannot b
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 from coterie.errors import ConfigError
 from coterie.protocols import MemberSpec, Method
-from coterie.specs import Misfit, build, dotted, fill
+from coterie.specs import Misfit, build, dotted, fill, shown
 from coterie.types import Json, Limits
 
 FILE_NAMES = ("coterie.yaml", "coterie.yml", "coterie.json")
@@ -70,14 +71,16 @@ def loads(text: str, name: str = "configuration", env: Mapping[str, str] | None 
         data = yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
         return _config(_substituted(data, os.environ if env is None else env, ()))
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is no YAML: {error}") from error
+        raise ConfigError(f"{name}{_syntax(error)}") from None  # its own text quotes the line, secrets included
+    except RecursionError:
+        raise ConfigError(f"{name} is nested too deeply, or refers to itself") from None
     except Misfit as misfit:
         raise ConfigError(f"{name}:{_line(text, misfit.path)}: {misfit}") from None
 
 
 def _config(data: Json) -> Config:
     if not isinstance(data, Mapping):
-        raise Misfit((), f"expected a mapping with {', '.join(KEYS)}, not {data!r:.80}")
+        raise Misfit((), f"expected a mapping with {', '.join(KEYS)}, not {shown(data)}")
     for key in data:
         if key not in KEYS:
             raise Misfit((str(key),), f"there is no such section (allowed: {', '.join(KEYS)})")
@@ -87,6 +90,8 @@ def _config(data: Json) -> Config:
     }
     if not members:
         raise Misfit(("members",), "a committee needs at least one member")
+    for name, member in members.items():
+        check_member(member, ("members", name))
     methods = {
         str(name): build("methods", method, ("methods", str(name)))
         for name, method in _section(data, "methods").items()
@@ -103,8 +108,21 @@ def _section(data: Mapping[str, Json], key: str) -> Mapping[str, Json]:
     if section is None:
         return {}
     if not isinstance(section, Mapping):
-        raise Misfit((key,), f"expected a mapping, not {section!r:.80}")
+        raise Misfit((key,), f"expected a mapping, not {shown(section)}")
     return section
+
+
+def check_member(member: MemberSpec, path: Sequence[str] = ()) -> None:
+    """Raises `ConfigError` for settings that no member can work with."""
+    most = member.card.max_concurrency
+    if not member.name.strip():
+        raise Misfit(path, f"a member needs a name, not {member.name!r}")
+    if not 0 < member.timeout_s < math.inf:
+        raise Misfit((*path, "timeout_s"), f"must be a number of seconds greater than 0, not {member.timeout_s!r}")
+    if member.retries < 0:
+        raise Misfit((*path, "retries"), f"must not be negative, as {member.retries!r} is")
+    if most is not None and most < 1:
+        raise Misfit((*path, "max_concurrency"), f"must be at least 1, not {most!r}")
 
 
 def _check_members(method: Method, members: Mapping[str, Any], path: Sequence[str]) -> None:
@@ -113,6 +131,9 @@ def _check_members(method: Method, members: Mapping[str, Any], path: Sequence[st
     for name in method.asks:
         if name not in members:
             raise Misfit(path, f"{name!r} is not among the members: {', '.join(members)}")
+    for name in getattr(getattr(method, "judge", None), "ballots", ()):
+        if name not in members:
+            raise Misfit(path, f"ballots: {name!r} is not among the members: {', '.join(members)}")
 
 
 # ---- environment ------------------------------------------------------------------------------
@@ -135,6 +156,8 @@ def _variable(match: re.Match[str], env: Mapping[str, str], path: Sequence[str |
     value = env.get(name)
     if value:
         return value
+    if default is not None and "${" in default:
+        raise Misfit(path, f"a default cannot hold a variable itself, as that of {name!r} does")
     if default is not None:
         return default
     raise Misfit(path, f"the environment variable {name!r} is not set; set it, or write ${{{name}:-default}}")
@@ -149,15 +172,26 @@ def _loader() -> Any:
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            seen: set[Any] = set()
+            seen: set[str] = set()
             for key_node, _ in node.value:
-                key = self.construct_object(key_node, deep=True)
+                if key_node.tag == "tag:yaml.org,2002:merge":
+                    continue
+                key = str(self.construct_object(key_node, deep=True))
                 if key in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
                 seen.add(key)
             return super().construct_mapping(node, deep)
 
     return Loader
+
+
+def _syntax(error: Any) -> str:
+    """Where and why a text is no YAML."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line = f":{mark.line + 1}" if mark else ""
+    why = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+    context = getattr(error, "context", None)
+    return f"{line}: no YAML: {why}" + (f" {context}" if context else "")
 
 
 def _line(text: str, path: Sequence[str | int]) -> int:

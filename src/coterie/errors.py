@@ -53,6 +53,7 @@ class MemberError(CoterieError):
         retryable: bool = False,
         retry_after_s: float | None = None,
         usage: Usage | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -62,6 +63,8 @@ class MemberError(CoterieError):
         """What the endpoint asked for, in seconds."""
         self.usage = usage
         """What the failed call consumed; ``None`` when unknown."""
+        self.status = status
+        """The HTTP status, where there was one."""
 
 
 class TraceError(CoterieError):

@@ -136,9 +136,6 @@ class MemberSpec(Protocol):
     def timeout_s(self) -> float: ...
 
     @property
-    def max_concurrency(self) -> int | None: ...
-
-    @property
     def retries(self) -> int: ...
 
     async def open(self, house: House) -> Model:
@@ -209,6 +206,10 @@ class Run(Protocol):
 
     async def fuse(self, fuser: Fuser, request: Request, best: Sequence[Standing]) -> Candidate | Failure:
         """The fused candidate. Its text is the answer, so its pieces go out while it is written."""
+        ...
+
+    async def open(self, spec: Opens[T]) -> T:
+        """What `spec` opens (a loaded ranker): opened once, shared by equal specs, closed with the committee."""
         ...
 
     def note(self, text: str) -> None:

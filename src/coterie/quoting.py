@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import product
 
 from coterie.types import Message
 
@@ -40,19 +42,22 @@ def labels(number: int, rng: random.Random) -> list[str]:
     length = 1
     while len(_LETTERS) ** length < number:
         length += 1
-    return ["".join(_digits(code, length)) for code in rng.sample(range(len(_LETTERS) ** length), number)]
+    return rng.sample(_every_label(length), number)
 
 
-def _digits(code: int, length: int) -> Iterable[str]:
-    for place in range(length - 1, -1, -1):
-        yield _LETTERS[code // len(_LETTERS) ** place % len(_LETTERS)]
+@cache
+def _every_label(length: int) -> Sequence[str]:
+    return ["".join(letters) for letters in product(_LETTERS, repeat=length)]
 
 
 def clipped(text: str, characters: int) -> str:
     """`text` when it fits, else its beginning and end with a word on what is missing between."""
     if len(text) <= characters:
         return text
-    missing = f"\n[{len(text) - characters} characters left out]\n"
-    room = max(0, characters - len(missing))
+    room = max(0, characters - len(_left_out(len(text))))
     head = room - room // 3
-    return text[:head] + missing + (text[-(room - head) :] if room > head else "")
+    return text[:head] + _left_out(len(text) - room) + (text[-(room - head) :] if room > head else "")
+
+
+def _left_out(number: int) -> str:
+    return f"\n[{number} characters left out]\n"

@@ -52,14 +52,20 @@ def known(room: Room) -> Mapping[str, str]:
 
 
 def find(room: Room, name: str) -> type:
-    """The class of a part. Raises `ConfigError` naming the parts there are."""
+    """The class of a part. Raises `ConfigError` naming the parts there are, or a plugin that cannot be loaded."""
     places = known(room)
     if name not in places:
         close = get_close_matches(str(name), places, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"{name!r} is none of the {room}: {', '.join(sorted(places))}{hint}")
     module, _, attribute = places[name].partition(":")
-    cls: type = getattr(import_module(module), attribute)
+    try:
+        cls: type = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if name in _OWN[room]:
+            raise
+        why = f"{name!r} of the {room} stands at {places[name]!r}, which cannot be loaded: {error}"
+        raise ConfigError(why) from error
     return cls
 
 

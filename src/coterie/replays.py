@@ -15,6 +15,7 @@ from dataclasses import replace
 from coterie.answer import Answer
 from coterie.committee import TraceSink, conduct
 from coterie.errors import MemberError
+from coterie.house import House
 from coterie.protocols import Emit, Method
 from coterie.run import LiveRun, Seat
 from coterie.specs import build, describe, settable
@@ -36,8 +37,9 @@ async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_tr
     method: Method = build("methods", spec, ("method",))
     seats = {card.name: Seat(card, _Recorded(card, trace), retries=0) for card in started.cards}
     limits = replace(started.limits, deadline_s=3600.0, max_calls=None, max_tokens=None, max_usd=None)
-    run = LiveRun(started.request, seats, limits, seed=started.seed, method=(started.method, spec))
-    answer = await conduct(run, method, started.method, on_trace)
+    async with House() as house:
+        run = LiveRun(started.request, seats, limits, seed=started.seed, house=house, method=(started.method, spec))
+        answer = await conduct(run, method, started.method, on_trace)
     return replace(answer, usage=Usage())
 
 

@@ -11,6 +11,9 @@ from coterie.registry import TAG, Room
 from coterie.specs import NESTED, settable
 from coterie.types import Json, Limits
 
+VARIABLE: dict[str, Json] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
+"""A value that comes from the environment."""
+
 
 def of_config() -> dict[str, Json]:
     """The schema of a whole configuration file."""
@@ -18,9 +21,9 @@ def of_config() -> dict[str, Json]:
 
     properties = {
         "members": {"type": "object", "additionalProperties": _one_of("members"), "minProperties": 1},
-        "methods": {"type": "object", "additionalProperties": _one_of("methods")},
-        "limits": _object(Limits),
-        "cache": _object(CacheSettings),
+        "methods": _or_empty({"type": "object", "additionalProperties": _one_of("methods")}),
+        "limits": _or_empty(_object(Limits)),
+        "cache": _or_empty(_object(CacheSettings)),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -30,6 +33,11 @@ def of_config() -> dict[str, Json]:
         "required": ["members"],
         "additionalProperties": False,
     }
+
+
+def _or_empty(section: dict[str, Json]) -> dict[str, Json]:
+    """A section whose heading may stand alone."""
+    return {**section, "type": [section["type"], "null"]}
 
 
 def _one_of(room: Room) -> dict[str, Json]:
@@ -75,11 +83,16 @@ def _field(hint: Any) -> dict[str, Json]:
 
 
 def _inlined(schema: Json, definitions: dict[str, Json]) -> Any:
-    """`schema` with references replaced by what they name: each field stands for itself."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            return _inlined(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
-        return {key: _inlined(value, definitions) for key, value in schema.items()}
+    """`schema` with references replaced by what they name, and a variable allowed wherever a plain value is."""
     if isinstance(schema, list):
         return [_inlined(item, definitions) for item in schema]
-    return schema
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+    plain = {key: _inlined(value, definitions) for key, value in schema.items()}
+    if plain.get("type") in ("number", "integer", "boolean") or isinstance(plain.get("enum"), list):
+        return {"anyOf": [plain, VARIABLE]}
+    if plain.get("type") == "object" and isinstance(plain.get("properties"), dict):
+        plain.setdefault("additionalProperties", False)
+    return plain

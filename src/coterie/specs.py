@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -46,9 +47,11 @@ def build(room: Room, data: Json, path: Sequence[str | int] = (), **given: Any) 
     if isinstance(data, str):
         data = {tag: data}
     if not isinstance(data, Mapping):
-        raise Misfit(path, f"expected a mapping with {tag!r}, not {data!r}")
+        raise Misfit(path, f"expected a mapping with {tag!r}, not {shown(data)}")
     if tag not in data:
         raise Misfit(path, f"{tag!r} is missing; it is one of {', '.join(sorted(registry.known(room)))}")
+    if not isinstance(data[tag], str):
+        raise Misfit((*path, tag), f"should be a name, not {shown(data[tag])}")
     try:
         cls = registry.find(room, data[tag])
     except ConfigError as error:
@@ -84,6 +87,19 @@ def settable(cls: type) -> Iterator[tuple[str, Any]]:
 def describe(room: Room, part: Any) -> dict[str, Json]:
     """A part as plain data that `build` takes; what only code can set is shown as its ``repr``, and no secret."""
     return {TAG[room]: registry.name_of(room, part), **_fields(part)}
+
+
+def shown(value: Json) -> str:
+    """A value that does not fit, for an error. What stands in a list or a mapping may be secret: it is not quoted."""
+    match value:
+        case None:
+            return "nothing"
+        case Mapping():
+            return "a mapping"
+        case list() | tuple() | set():
+            return "a list"
+        case _:
+            return f"{value!r:.80}"
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -129,14 +145,28 @@ def _value(hint: Any, value: Json, path: Sequence[str | int]) -> Any:
     inner = _dataclass_of(hint)
     if inner is not None and isinstance(value, Mapping):
         return fill(inner, value, path)
+    if isinstance(value, bool) and _is_number(hint):
+        raise Misfit(path, f"should be a number, not {value!r}")
     try:
-        return TypeAdapter(hint).validate_python(value)
+        read = TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = (*path, *(step for step in first["loc"] if isinstance(step, int)))
-        secret = any(word in str(path[-1]).lower() for word in SECRET_WORDS)
-        got = "" if secret else f", not {first['input']!r:.80}"
+        got = "" if _is_secret(str(path[-1])) else f", not {shown(first['input'])}"
         raise Misfit(where, _plain_words(first["msg"]) + got) from None
+    if isinstance(read, float) and math.isnan(read):
+        raise Misfit(path, f"should be a number, not {value!r}")
+    return read
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET_WORDS) and not name.endswith("_tokens")
+
+
+def _is_number(hint: Any) -> bool:
+    """True for ``int``, ``float`` and their optional forms, in which YAML's ``yes`` has no meaning."""
+    options = set(typing.get_args(hint)) if typing.get_origin(hint) in (typing.Union, UnionType) else {hint}
+    return bool(options & {int, float}) and options <= {int, float, type(None)}
 
 
 def _plain_words(message: str) -> str:

@@ -15,7 +15,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -266,14 +266,20 @@ class Trace:
         needs = self._needs()
         answer = next(self.of(AnswerGiven), None)
         ends = (answer.candidate, *answer.needs) if answer else tuple(self.calls)
-        best: dict[str, CriticalPath] = {}
+        seconds: dict[str, float] = {}
+        before: dict[str, str | None] = {}
         for node in _by_dependency(ends, needs):
-            before = max((best[n] for n in needs.get(node, ())), key=lambda p: p.seconds, default=CriticalPath())
+            slowest = max((n for n in needs.get(node, ()) if n in seconds), key=seconds.__getitem__, default=None)
             call = self.calls.get(node)
-            best[node] = (
-                before if call is None else CriticalPath((*before.calls, node), before.seconds + call.duration_s)
-            )
-        return max((best[n] for n in ends), key=lambda p: p.seconds, default=CriticalPath())
+            before[node] = slowest
+            seconds[node] = (seconds[slowest] if slowest else 0.0) + (call.duration_s if call else 0.0)
+        last = max(ends, key=seconds.__getitem__, default=None)
+        path: list[str] = []
+        at = last
+        while at is not None:
+            path += [at] if at in self.calls else []
+            at = before[at]
+        return CriticalPath(tuple(reversed(path)), seconds[last] if last else 0.0)
 
     @cached_property
     def bill(self) -> Bill:
@@ -359,20 +365,21 @@ def _call(start: CallStarted, end: CallFinished | CallScored | CallFailed | None
 
 
 def _by_dependency(ends: Iterable[str], needs: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """Every node below `ends`, each after all that it needs. Without recursion: chains can be long."""
-    done: set[str] = set()
+    """Every node below `ends`, each once, after all that it needs. Without recursion: chains can be long.
+
+    In a circle, which only a damaged file can hold, the node where it was entered comes last.
+    """
+    entered: set[str] = set()
     for end in ends:
         stack = [(end, False)]
         while stack:
             node, expanded = stack.pop()
-            if node in done:
-                continue
             if expanded:
-                done.add(node)
                 yield node
-                continue
-            stack.append((node, True))
-            stack.extend((below, False) for below in needs.get(node, ()) if below not in done)
+            elif node not in entered:
+                entered.add(node)
+                stack.append((node, True))
+                stack.extend((below, False) for below in needs.get(node, ()) if below not in entered)
 
 
 def _plain(value: Any) -> Json:
@@ -384,12 +391,23 @@ def _plain(value: Any) -> Json:
 
 
 def _event(line: str, where: str) -> Event:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         fields = json.loads(line)
-        kind = KINDS[fields.pop("event")]
-        event: Event = TypeAdapter(kind).validate_python(fields)
-    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-        raise TraceError(f"{where}: no event of this program: {line[:120]!r} ({error})") from error
+        event: Event = _reader(fields.pop("event")).validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise TraceError(f"{where}: no event of this program: {line[:120]!r} ({what})") from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise TraceError(f"{where}: no event of this program: {line[:120]!r} ({error!r})") from error
     return event
+
+
+@cache
+def _reader(kind: str) -> Any:
+    """What makes events of one kind out of plain data. Raises `KeyError`."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(KINDS[kind])

@@ -29,8 +29,28 @@ def no_extra() -> Mapping[str, Json]:
 # ---- what is asked ----------------------------------------------------------------------------
 
 
-class Secret(str):
-    """A string that prints as ``***``. What needs the real one calls `reveal`."""
+class Secret:
+    """A string that prints as ``***`` and is no ``str``, so that nothing passes it on by accident.
+
+    What needs the real one calls `reveal`.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
 
     def __repr__(self) -> str:
         return "'***'"
@@ -39,10 +59,7 @@ class Secret(str):
         return "***"
 
     def __format__(self, spec: str) -> str:
-        return "***"
-
-    def reveal(self) -> str:
-        return str.__str__(self)
+        return format("***", spec)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -257,10 +274,6 @@ class TextScore:
 
     logprob: float
     tokens: int
-
-    def __post_init__(self) -> None:
-        if self.tokens < 1:
-            raise ValueError(f"a text has at least one token, not {self.tokens!r}")
 
     @property
     def mean(self) -> float:

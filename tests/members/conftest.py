@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from local_models import CONTEXT_TOKENS, GEMMA, SMOL, Run
 
 from coterie import weights
 from coterie.errors import ModelFilesError
 from coterie.house import House
 from coterie.members.llama_cpp import LlamaCppMember, LlamaCppModel
-
-T = TypeVar("T")
-Run = Callable[[Coroutine[Any, Any, T]], T]
-
-SMOL = "smollm2-135m-instruct"
-GEMMA = "gemma-3-270m"
-CONTEXT_TOKENS = 768
 
 
 @pytest.fixture(scope="session")

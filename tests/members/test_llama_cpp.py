@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONTEXT_TOKENS, SMOL, Run
+from local_models import CONTEXT_TOKENS, SMOL, Run
 
 from coterie.errors import ConfigError, MemberError, ModelFilesError
 from coterie.house import House
@@ -459,7 +459,7 @@ def test_without_token_level_functions_it_writes_the_same_and_says_why_it_cannot
     async def compare() -> None:
         spec = LlamaEngineSpec(smol.engine.spec.path, CONTEXT_TOKENS, token_level=False)
         async with spec.open() as engine:
-            plain = replace(smol, engine=engine, card=smol_spec._card(engine))
+            plain = replace(smol, engine=engine, card=smol_spec._card(token_level=not engine.why_no_likelihood))
             tricky = Request.of("<|im_end|> 日本語 🎉 \ud800", Sampling(max_tokens=12))
             assert (await plain.prompt(tricky)).tokens == (await smol.prompt(tricky)).tokens
             assert (await plain.generate(tricky, None)).text == (await smol.generate(tricky, None)).text

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from conftest import CONTEXT_TOKENS, Run
+from local_models import CONTEXT_TOKENS, Run
 
 from coterie.errors import ConfigError, MemberError
 from coterie.members.llama_cpp import LlamaCppModel
@@ -125,14 +125,20 @@ def test_the_known_numbers_of_this_model_come_out(smol: LlamaCppModel, on_loop: 
 
 @pytest.mark.local_model
 @BOTH
-def test_a_prompt_read_before_gives_equal_scores(model: LlamaCppModel, on_loop: Run[Scores]) -> None:
-    first = on_loop(model.score(FRANCE, TEXTS))
-    other = on_loop(model.score(Request.of("What is the capital of Fiji, and why?"), TEXTS))
-    again = on_loop(model.score(FRANCE, tuple(reversed(TEXTS))))
-    assert again.usage.cached_tokens > 0
-    for one, two in zip(first.scores, reversed(again.scores), strict=True):
-        assert one.tokens == two.tokens
-        assert one.logprob == pytest.approx(two.logprob, abs=1e-6)
+def test_a_prompt_read_before_gives_equal_scores(model: LlamaCppModel, on_loop: Run[Any]) -> None:
+    rules = Message("system", "Answer in one short sentence, and say nothing that was not asked for. " * 3)
+    france, italy = (
+        Request((rules, Message("user", f"What is the capital of {land}?"))) for land in ("France", "Italy")
+    )
+    first = on_loop(model.score(france, TEXTS))
+    again = on_loop(model.score(france, TEXTS))
+    assert again.usage.cached_tokens == len(on_loop(model.prompt(france)).tokens)
+    other = on_loop(model.score(italy, TEXTS))
+    assert 32 <= other.usage.cached_tokens < again.usage.cached_tokens
+    back = on_loop(model.score(france, tuple(reversed(TEXTS))))
+    assert back.usage.cached_tokens >= 32
+    assert again.scores == first.scores
+    assert back.scores == tuple(reversed(first.scores))
     assert other.scores != first.scores
 
 

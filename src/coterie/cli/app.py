@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from coterie._version import __version__
-from coterie.cli import ask, chat, config, init, members, methods, models, trace
+from coterie.cli import ask, chat, config, init, members, methods, models, screen, trace
 from coterie.errors import ConfigError, CoterieError
 
 app = typer.Typer(
@@ -52,10 +52,10 @@ def main() -> None:
     try:
         app()
     except ConfigError as error:
-        typer.echo(f"coterie: {error}", err=True)
+        screen.complain(error)
         sys.exit(2)
     except CoterieError as error:
-        typer.echo(f"coterie: {error}", err=True)
+        screen.complain(error)
         sys.exit(1)
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()

@@ -11,7 +11,7 @@ import typer
 
 from coterie.cli import screen
 from coterie.cli.sources import ConfigOption, GemmaOption, JsonOption
-from coterie.errors import ConfigError, NoAnswer
+from coterie.errors import NoAnswer
 
 if TYPE_CHECKING:
     from coterie.answer import Answer
@@ -32,9 +32,8 @@ def ask(
     from coterie.cli import sources
     from coterie.committee import Committee
 
-    words = sys.stdin.read() if question == "-" else question
-    if trace is not None and not trace.absolute().parent.is_dir():
-        raise ConfigError(f"cannot write the trace {str(trace)!r}: its folder does not exist")
+    words = screen.typed(sys.stdin.read) if question == "-" else screen.as_text(question)
+    screen.check_trace(trace)
     made = sources.ready(config, accept_gemma_terms, (method,))
     screen.run(_ask(Committee.from_config(made), words, method, seed, trace, json))
 
@@ -47,14 +46,14 @@ async def _ask(
     def keep(trace: Trace) -> None:
         traces.append(trace)
         if trace_file is not None:
-            trace.save(trace_file)
+            screen.write_trace(trace, trace_file)
 
     async with committee:
         try:
             answer = await _answer(committee, question, method, seed, keep, live=screen.is_terminal() and not as_json)
         except NoAnswer as error:
             if as_json:
-                screen.print_json(_no_answer(error, method, traces[-1]))
+                screen.print_json(no_answer(error, method, traces[-1]))
             screen.stop(str(error), 1)
         if as_json:
             screen.print_json(answer.to_json())
@@ -85,7 +84,7 @@ def print_answer(answer: Answer) -> None:
     screen.show(report.of_answer(answer))
 
 
-def _no_answer(error: NoAnswer, method: str, trace: Trace) -> dict[str, object]:
+def no_answer(error: NoAnswer, method: str, trace: Trace) -> dict[str, object]:
     """What ``--json`` prints when there is no answer."""
     from dataclasses import asdict
 

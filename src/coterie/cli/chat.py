@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +13,6 @@ import typer
 from coterie.cli import screen
 from coterie.cli.sources import ConfigOption, GemmaOption
 from coterie.errors import NoAnswer
-from coterie.run import AnswerPiece, AnswerReset
 from coterie.types import Message
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ async def _chat(committee: Committee, method: str, verbose: bool) -> None:
             try:
                 answer = await _turn(committee, asked, method, verbose)
             except NoAnswer as error:
-                typer.echo(f"coterie: {error}", err=True)
+                screen.complain(error)
                 continue
             history = [*asked, Message("assistant", answer)]
 
@@ -54,14 +56,28 @@ def _read() -> str | None:
     """The next thing said; ``None`` at the end."""
     if sys.stdin.isatty():
         typer.secho("> ", fg=typer.colors.CYAN, nl=False)
-    line = sys.stdin.readline().strip()
+    with _interruptible():
+        line = screen.typed(sys.stdin.readline).strip()
     return line or None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interrupt strikes at once. The event loop would only take note of it, and wait for the line."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def _turn(committee: Committee, conversation: list[Message], method: str, verbose: bool) -> str:
     """Answer one turn, in public."""
     from coterie.answer import Answer
     from coterie.cli.ask import print_answer
+    from coterie.run import AnswerPiece, AnswerReset
 
     text = ""
     async for item in committee.astream(conversation, method):
@@ -69,7 +85,7 @@ async def _turn(committee: Committee, conversation: list[Message], method: str, 
             sys.stdout.write(screen.shown(item.text))
             sys.stdout.flush()
         elif isinstance(item, AnswerReset) and not verbose:
-            typer.echo(f"\n[begun anew: {item.reason}]")
+            typer.echo(f"\n[begun anew: {screen.shown(item.reason)}]")
         elif isinstance(item, Answer):
             text = item.text
             if verbose:

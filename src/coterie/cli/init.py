@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +61,7 @@ def init(
     """Find a running Ollama or vLLM, keys in the environment and local models; write a commented configuration."""
     if path.exists() and not force:
         raise ConfigError(f"{str(path)!r} exists already; --force overwrites it")
-    found = [*_served("ollama", ollama), *_served("vllm", vllm), *_accounts(), *_local()]
+    found = _distinct([*_served("ollama", ollama), *_served("vllm", vllm), *_accounts(), *_local()])
     try:
         path.write_text(_text(found), encoding="utf-8")
     except OSError as error:
@@ -76,6 +76,7 @@ def init(
 
 def _served(kind: str, address: str) -> list[Found]:
     """The models of an OpenAI-compatible server on this machine, if one answers."""
+    from http.client import HTTPException
     from urllib.error import URLError
     from urllib.request import Request, urlopen
 
@@ -86,11 +87,23 @@ def _served(kind: str, address: str) -> list[Found]:
         with urlopen(Request(f"{base_url}/models"), timeout=PROBE_S) as response:  # noqa: S310 - checked above
             listed = json_format.load(response)["data"]
             models = [str(model["id"]) for model in listed]
-    except (URLError, OSError, ValueError, KeyError, TypeError):
+    except (URLError, HTTPException, OSError, ValueError, KeyError, TypeError):
         return []
     return [
         _member(f"{kind}-{model}", f"{kind} at {address}", base_url=base_url, model=model) for model in models[:MOST]
     ]
+
+
+def _distinct(found: Sequence[Found]) -> list[Found]:
+    """`found` with a number after names that others have already: a file cannot hold a name twice."""
+    distinct: dict[str, Found] = {}
+    for member in found:
+        name, n = member.name, 1
+        while name in distinct:
+            n += 1
+            name = f"{member.name}-{n}"
+        distinct[name] = replace(member, name=name)
+    return list(distinct.values())
 
 
 def _accounts() -> list[Found]:

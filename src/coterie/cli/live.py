@@ -59,7 +59,7 @@ class View:
             case RankingMade():
                 self.ranking = item.ranking
             case AnswerPiece():
-                self.answer += item.text
+                self.answer = (self.answer + item.text)[-KEPT:]
             case AnswerReset():
                 self.answer = ""
             case _:
@@ -91,6 +91,8 @@ class View:
         from rich.console import Group
         from rich.text import Text
 
+        if not self.writers:
+            return Text("opening the members …", style="dim")
         parts: list[RenderableType] = [self._panel(w) for w in self.writers.values() if w.stage == "generate"]
         reviews = [w for w in self.writers.values() if w.stage == "review"]
         if self.judgements:
@@ -109,7 +111,7 @@ class View:
         from rich.panel import Panel
         from rich.text import Text
 
-        title = Text(f"{writer.member} · {writer.state[:80]}")
+        title = Text(f"{writer.member} · {shown(writer.state[:80])}")
         return Panel(Text(shown(_tail(writer.text, LINES))), title=title, title_align="left", border_style="dim")
 
 

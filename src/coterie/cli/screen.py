@@ -6,15 +6,19 @@ import asyncio
 import json
 import sys
 import unicodedata
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from coterie.errors import ConfigError
 from coterie.types import Json, encodable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+    from coterie.trace import Trace
 
 T = TypeVar("T")
 
@@ -97,7 +101,47 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise typer.Exit(INTERRUPTED) from None
 
 
+def complain(what: object) -> None:
+    """Say on stderr what is wrong. It may quote an endpoint, so it is shown like any model's words."""
+    typer.echo(f"coterie: {shown(str(what))}", err=True)
+
+
 def stop(message: str, status: int) -> NoReturn:
     """End the program with a reason on stderr."""
-    typer.echo(f"coterie: {message}", err=True)
+    complain(message)
     raise typer.Exit(status)
+
+
+def typed(read: Callable[[], str]) -> str:
+    """What `read` takes from standard input. Raises `ConfigError` for bytes that are no text."""
+    try:
+        return as_text(read())
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"standard input is not valid UTF-8: {error}") from error
+
+
+def as_text(words: str) -> str:
+    """`words`, unless they hold bytes that were no text. Raises `ConfigError`."""
+    if not encodable(words):
+        raise ConfigError(f"the question is not valid UTF-8: {words!r:.80}")
+    return words
+
+
+def write_trace(trace: Trace, path: Path) -> None:
+    """Write a trace; where that fails, say so, since the answer must not be lost over it."""
+    try:
+        trace.save(path)
+    except OSError as error:
+        complain(f"cannot write the trace {str(path)!r}: {error}")
+
+
+def check_trace(path: Path | None) -> None:
+    """Raises `ConfigError` for a trace file that cannot be written, before anything is spent on it."""
+    if path is None:
+        return
+    try:
+        why = "it is a folder" if path.is_dir() else "" if path.absolute().parent.is_dir() else "its folder is missing"
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise ConfigError(f"cannot write the trace {str(path)!r}: {why}")

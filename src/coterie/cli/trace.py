@@ -40,19 +40,26 @@ def replay(
     json: JsonOption = False,
 ) -> None:
     """Run a recorded run again, perhaps under another rule, judge or fuser; no member is called."""
-    from coterie.cli.ask import print_answer
-    from coterie.committee import save_trace
+    from coterie.cli.ask import no_answer, print_answer
     from coterie.replays import replay as again
     from coterie.trace import Trace
 
     given: dict[str, Any] = {"rule": rule, "judge": judge, "fuser": fuser, "top_k": top_k}
     changes = {name: value for name, value in given.items() if value is not None}
+    screen.check_trace(trace)
+    traces: list[Trace] = []
+    recorded = Trace.load(file)
     try:
-        answer = again(Trace.load(file), changes, save_trace(trace) if trace else None)
+        answer = again(recorded, changes, traces.append)
     except NoAnswer as error:
+        if json:
+            screen.print_json(no_answer(error, recorded.started.method, traces[-1]))
         screen.stop(str(error), 1)
     except ConfigError as error:
         raise ConfigError(f"{str(file)!r} cannot be replayed so: {error}") from error
+    finally:
+        if trace is not None and traces:
+            screen.write_trace(traces[-1], trace)
     if json:
         screen.print_json(answer.to_json())
         return

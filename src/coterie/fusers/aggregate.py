@@ -12,6 +12,9 @@ from coterie.types import Candidate, Failure, Message, Request, Standing
 CHARACTERS_A_TOKEN = 3
 """How much text surely fits a token of the aggregator's window."""
 
+FENCE_CHARACTERS = 80
+"""What a fence and its heading take for each quoted text, at most."""
+
 LONGEST_REASON = 400
 """Characters of a reviewer's justification that the aggregator is shown."""
 
@@ -52,12 +55,13 @@ class Aggregate:
 def _prompt(request: Request, best: Sequence[Standing], run: Run, context_tokens: int | None) -> str:
     asked = [message.text for message in request.messages]
     texts = [standing.candidate.text for standing in best]
+    reasons = ["\n".join(clipped(reason, LONGEST_REASON) for reason in standing.reasons) for standing in best]
     if context_tokens is not None:
         reply_tokens = request.sampling.max_tokens or context_tokens // 4
-        room = (context_tokens - reply_tokens) * CHARACTERS_A_TOKEN - sum(map(len, asked)) - len(_TASK)
+        told = sum(len(text) + FENCE_CHARACTERS for text in (*asked, *reasons)) + FENCE_CHARACTERS * len(best)
+        room = (context_tokens - reply_tokens) * CHARACTERS_A_TOKEN - told - len(_TASK)
         if sum(map(len, texts)) > room:
             texts = [clipped(text, max(200, room // len(texts))) for text in texts]
-    reasons = ["\n".join(clipped(reason, LONGEST_REASON) for reason in standing.reasons) for standing in best]
     quotes = Quotes(run.rng("quotes", "fuse"), [*asked, *texts, *reasons])
     blocks = []
     for place, (standing, text, said) in enumerate(zip(best, texts, reasons, strict=True), 1):

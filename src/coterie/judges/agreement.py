@@ -12,6 +12,19 @@ from coterie.protocols import Run
 from coterie.types import Candidate, Judgement, Request
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_MINUS = re.compile(r"(?<!\w)[-\u2010-\u2013](?=\.?\d)")
+
+
+class _Plain(dict[int, str]):
+    """Each character as itself, or as a space; looked up once, because answers can be megabytes."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        self[code] = " " if unicodedata.category(character)[0] in "PZC" else character
+        return self[code]
+
+
+_PLAIN = _Plain()
 
 
 @dataclass(frozen=True)
@@ -32,9 +45,9 @@ class Agreement:
 def normal_form(text: str) -> str:
     """`text` without what does not change an answer: case, punctuation, articles, spacing, Unicode variants.
 
-    As SQuAD's evaluation normalises, for any script. Text of nothing but punctuation keeps it.
+    As SQuAD's evaluation normalises, for any script; but the sign of a number stays, since -1 is not 1.
+    Text of nothing but punctuation keeps it.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    plain = "".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in folded)
-    words = _ARTICLES.sub(" ", plain).split()
+    folded = _MINUS.sub("\u2212", unicodedata.normalize("NFKC", text).casefold())
+    words = _ARTICLES.sub(" ", folded.translate(_PLAIN)).split()
     return " ".join(words) if words else " ".join(folded.split())

@@ -8,6 +8,7 @@ so that neither place nor name helps anybody.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -90,10 +91,11 @@ class PeerReview:
             return Judgement.abstain(reviewer, "it cannot review")
         if not others:
             return Judgement.abstain(reviewer, "there is no answer but its own")
-        run.rng("order", reviewer).shuffle(others)
+        rng = run.rng("ballot", reviewer)
+        rng.shuffle(others)
         match mode:
             case BallotMode.TEXT:
-                return await self._written(card, request, others, run)
+                return await self._written(card, request, others, run, rng)
             case BallotMode.SCORE_LOGPROB:
                 return await self._expected(card, request, others, run)
             case BallotMode.LIKELIHOOD:
@@ -101,10 +103,12 @@ class PeerReview:
 
     # ---- text ---------------------------------------------------------------------------------
 
-    async def _written(self, card: Card, request: Request, others: Sequence[Candidate], run: Run) -> Judgement:
-        names = labels(len(others), run.rng("labels", card.name))
+    async def _written(
+        self, card: Card, request: Request, others: Sequence[Candidate], run: Run, rng: random.Random
+    ) -> Judgement:
+        names = labels(len(others), rng)
         form = ", ".join(f'"{name}": <1-5>' for name in names)
-        prompt = _prompt(card, request, others, names, _LISTWISE.format(labels=form), run, self.max_tokens)
+        prompt = _prompt(card, request, others, names, _LISTWISE.format(labels=form), rng, self.max_tokens)
         asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=self.max_tokens))
         if Capability.SCHEMA in card.capabilities:
             asked = Request(asked.messages, asked.sampling, schema=ballot.schema(names))
@@ -126,7 +130,9 @@ class PeerReview:
         sampling = Sampling(temperature=0.0, max_tokens=1, top_logprobs=20)
 
         async def ask(candidate: Candidate) -> Completion | Failure:
-            prompt = _prompt(card, request, [candidate], [""], _POINTWISE, run, 1)
+            prompt = _prompt(
+                card, request, [candidate], [""], _POINTWISE, run.rng("quotes", card.name, candidate.id), 1
+            )
             asked = Request((Message("user", prompt),), sampling)
             return await run.ask(card.name, asked, stage="review", needs=(candidate.id,))
 
@@ -179,7 +185,7 @@ def _likely(
 
 
 def _mean(score: TextScore) -> float:
-    return score.mean if math.isnan(score.mean) else max(score.mean, IMPOSSIBLE)
+    return max(IMPOSSIBLE, score.mean) if score.tokens and not math.isnan(score.logprob) else math.nan
 
 
 def expected_score(completion: Completion) -> float | None:
@@ -204,13 +210,13 @@ def _prompt(
     candidates: Sequence[Candidate],
     names: Sequence[str],
     how: str,
-    run: Run,
+    rng: random.Random,
     reply_tokens: int,
 ) -> str:
     asked = [message.text for message in request.messages]
     told = sum(len(text) + FENCE_CHARACTERS for text in asked)
     texts = _fitted([c.text for c in candidates], told, card.context_tokens, reply_tokens)
-    quotes = Quotes(run.rng("quotes", card.name, *(c.id for c in candidates)), [*asked, *texts])
+    quotes = Quotes(rng, [*asked, *texts])
     blocks = [quotes.block("answer", text, name) for text, name in zip(texts, names, strict=True)]
     return "\n\n".join([_TASK, quotes.conversation(request.messages), *blocks, how])
 

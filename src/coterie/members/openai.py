@@ -48,6 +48,9 @@ ERROR_BODY_BYTES = 65_536
 LARGE_BYTES = 1 << 20
 """A request of this size is sent bit by bit, so that it does not hold up the event loop."""
 
+LONGEST_ERROR = 300
+"""Characters of an error message. It is cut after the secrets are out of it: half a key is a secret too."""
+
 DRAIN_S = 0.05
 """How long a stream that said it was done may take to close."""
 
@@ -65,7 +68,8 @@ class HttpPool:
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
         # The run keeps time; a second clock here would only blur which limit struck.
         timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        jar = aiohttp.DummyCookieJar()  # no endpoint leaves anything behind for another member's requests
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as session:
             yield session
 
 
@@ -111,7 +115,8 @@ class OpenAIMember:
 
     def __post_init__(self) -> None:
         if urlsplit(self.base_url).scheme not in ("http", "https"):
-            raise ConfigError(f"base_url {self.base_url!r} of {self.name!r} must begin with http:// or https://")
+            shown = self.base_url.rsplit("@", 1)[-1]  # what stands before an @ is a password
+            raise ConfigError(f"base_url {shown!r} of {self.name!r} must begin with http:// or https://")
 
     async def open(self, house: House) -> OpenAIModel:
         return OpenAIModel(self, await house.once(HttpPool()))
@@ -143,6 +148,8 @@ class OpenAIModel:
         if spec.api_key:
             self._headers["Authorization"] = f"Bearer {spec.api_key.reveal()}"
         self.card = spec.card
+        self._structured = spec.structured
+        """False once the endpoint has refused a JSON Schema: many promise this convention and few keep it."""
 
     async def generate(self, request: Request, emit: Emit | None) -> Completion:
         """The endpoint's text. Raises `MemberError` for everything that is not one."""
@@ -159,6 +166,9 @@ class OpenAIModel:
             raise self._error(said, FailureKind.CONNECTION, retryable=True, usage=Usage(calls=1)) from error
         except MemberError as error:
             error.args = (self._scrubbed(str(error)),)
+            if request.schema is not None and self._structured and error.status in (400, 422):
+                self._structured = False
+                error.retryable, error.retry_after_s = True, 0.0
             raise
 
     async def _post(self, body: bytes, emit: Emit | None) -> Gathered:
@@ -195,7 +205,7 @@ class OpenAIModel:
                 payload["logprobs"] = sampling.top_logprobs
         if stop:
             payload["stop"] = list(stop)
-        if request.schema is not None and spec.structured:
+        if request.schema is not None and self._structured:
             schema = {"name": "answer", "schema": request.schema, "strict": True}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         if streamed:
@@ -252,17 +262,18 @@ class OpenAIModel:
             retryable=retryable,
             retry_after_s=_retry_after_s(response.headers),
             usage=Usage(calls=1),  # what was refused is not billed
+            status=response.status,
         )
 
     def _error(self, message: str, kind: FailureKind, **more: Any) -> MemberError:
         return MemberError(self._scrubbed(message), kind, **more)
 
     def _scrubbed(self, message: str) -> str:
-        """`message` without the member's secrets: endpoints like to repeat a key they refuse."""
+        """`message` in moderate length without the member's secrets: endpoints like to repeat a key they refuse."""
         for secret in (self._spec.api_key.reveal(), self._spec.proxy, *self._spec.headers.values()):
             if secret and len(secret) >= 4:
                 message = message.replace(secret, "***")
-        return message
+        return message if len(message) <= LONGEST_ERROR else f"{message[:LONGEST_ERROR]}…"
 
 
 def _take(gathered: Gathered, data: bytes, emit: Emit | None, began: float) -> None:
@@ -278,8 +289,13 @@ def _take(gathered: Gathered, data: bytes, emit: Emit | None, began: float) -> N
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read what little follows the end, so that the connection can be used again; do not wait for more."""
-    with suppress(TimeoutError):
+    """Read what little follows the end, so that the connection can be used again; do not wait for more.
+
+    Whatever goes wrong here, the answer is whole.
+    """
+    import aiohttp
+
+    with suppress(TimeoutError, OSError, aiohttp.ClientError):
         async with asyncio.timeout(DRAIN_S):
             await response.content.readany()
 

@@ -13,8 +13,8 @@ from coterie.types import Completion, FailureKind, Json, TokenLogprob, Usage, en
 LOWEST_LOGPROB = -1e4
 """Stands in for minus infinity, which JSON cannot hold."""
 
-SHOWN = 200
-"""Characters of an unreadable answer that an error message quotes."""
+SHOWN = 2000
+"""Characters of an unreadable answer that an error quotes; the member shortens it once secrets are out of it."""
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Gathered:
         if isinstance(chunk.get("usage"), Mapping):  # some endpoints send it along with the last words
             self.usage = chunk["usage"]
         choices = chunk.get("choices") or ()
+        if not isinstance(choices, Sequence):
+            raise MemberError(f"choices that are no list: {choices!r:.{SHOWN}}", FailureKind.MALFORMED)
         return self.add_choice(choices[0], "delta") if choices else ""
 
     def add_choice(self, choice: Mapping[str, Json], key: str) -> str:
@@ -55,7 +57,9 @@ class Gathered:
 
     def _add_tool_calls(self, message: Mapping[str, Json]) -> None:
         for n, piece in enumerate(message.get("tool_calls") or ()):
-            call = self.tool_calls.setdefault(piece.get("index", n), {"type": "function", "function": {}})
+            index = piece.get("index")
+            place = index if isinstance(index, int) else n
+            call = self.tool_calls.setdefault(place, {"type": "function", "function": {}})
             function = piece.get("function") or {}
             call |= {k: v for k, v in piece.items() if k not in ("index", "function") and v is not None}
             for k, v in function.items():
@@ -63,7 +67,7 @@ class Gathered:
 
     def completion(self, member: str) -> Completion:
         """The completion. Raises `MemberError` when there is no text (and no tool call), or text no UTF-8 can hold."""
-        text = "".join(self.pieces)
+        text = _joined(self.pieces)
         if not text.strip() and not self.tool_calls:
             why = f" (finish_reason {self.finish_reason!r})" if self.finish_reason else ""
             raise MemberError(f"an empty answer{why}", FailureKind.EMPTY, usage=_usage(self.usage))
@@ -166,8 +170,7 @@ def _clamped(logprob: Json) -> float:
 
 def _usage(reported: Mapping[str, Json]) -> Usage:
     """Usage as reported; what was not reported is unknown."""
-    prompt = reported.get("prompt_tokens_details") or {}
-    completion = reported.get("completion_tokens_details") or {}
+    prompt, completion = (_mapping(reported.get(f"{side}_tokens_details")) for side in ("prompt", "completion"))
     cost = reported.get("cost")
     return Usage(
         1,
@@ -177,6 +180,21 @@ def _usage(reported: Mapping[str, Json]) -> Usage:
         _count(prompt.get("cached_tokens")) or 0,
         _count(completion.get("reasoning_tokens")) or 0,
     )
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """The whole text. A character that was cut in two between pieces, as UTF-16 endpoints do, is one again."""
+    text = "".join(pieces)
+    if encodable(text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return text
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _count(value: Json) -> int | None:

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import json
 import os
+import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from coterie.errors import ConfigError, MemberError
 from coterie.protocols import Emit, House
-from coterie.types import Card, Completion, FailureKind, Json, Price, Request, Usage
+from coterie.types import Card, Completion, FailureKind, Json, Price, Request, Usage, encodable
 
 Recording = Mapping[str, Json]
 """``{text, latency_s?, input_tokens?, output_tokens?, cost_usd?}``"""
@@ -44,7 +45,8 @@ class RecordingFile:
                 record = json.loads(line)
                 question = _key(record.get("question") or record.get("instruction") or record["prompt"])
                 for answer in record.get("candidates", [record]):
-                    yield (str(answer["model"]), question), {**answer, "text": str(answer["text"])}
+                    text = "" if answer["text"] is None else str(answer["text"])
+                    yield (str(answer["model"]), question), {**answer, "text": text}
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ConfigError(
                     f"{self.path}:{number} is no recorded answer ({error!r}); a line needs a question "
@@ -56,7 +58,7 @@ class RecordingFile:
         try:
             with opener(os.path.expanduser(self.path), "rt", encoding="utf-8") as file:
                 yield from (line for line in file if line.strip())
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the recorded answers {self.path!r}: {error}") from error
 
 
@@ -110,6 +112,8 @@ class RecordedModel:
         text = recording["text"]
         if not text.strip():
             raise MemberError("an empty answer was recorded", FailureKind.EMPTY, usage=self._usage(recording))
+        if not encodable(text):
+            raise MemberError("text with half a character was recorded", FailureKind.MALFORMED, usage=Usage())
         if emit is not None:
             emit(text)
         return Completion(self._spec.name, text, usage=self._usage(recording))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from coterie.judges.agreement import Agreement
-from coterie.methods.steps import everyone, first
+from coterie.methods.steps import check_rule, everyone, first
 from coterie.protocols import Judge, Run
 from coterie.types import Request, Result
 
@@ -22,6 +22,9 @@ class BestOf:
     judge: Judge = field(default_factory=Agreement)
     rule: str = "mean"
     """How judgements become a ranking; `mean` for judges with one scale, `normalised_borda` for several judges."""
+
+    def __post_init__(self) -> None:
+        check_rule(self.rule)
 
     @property
     def asks(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from coterie.fusers.aggregate import Aggregate
 from coterie.judges.peer_review import PeerReview
-from coterie.methods.steps import everyone, fuse_or_first, standings
+from coterie.methods.steps import check_rule, everyone, fuse_or_first, standings
 from coterie.protocols import Run
 from coterie.types import BallotMode, Candidate, Judgement, Ranking, Request, Result
 
@@ -35,6 +35,7 @@ class PeerBlend:
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {self.top_k!r}")
+        check_rule(self.rule)
 
     @property
     def judge(self) -> PeerReview:

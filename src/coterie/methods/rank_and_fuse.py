@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from coterie.fusers.aggregate import Aggregate
 from coterie.judges.peer_review import PeerReview
-from coterie.methods.steps import everyone, fuse_or_first, standings
+from coterie.methods.steps import check_rule, everyone, fuse_or_first, standings
 from coterie.protocols import Fuser, Judge, Run
 from coterie.types import Request, Result
 
@@ -28,6 +28,7 @@ class RankAndFuse:
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {self.top_k!r}")
+        check_rule(self.rule)
 
     @property
     def asks(self) -> tuple[str, ...]:

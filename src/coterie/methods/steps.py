@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from coterie.protocols import Fuser, Run
+from coterie.ranking import rule
 from coterie.types import Candidate, Failure, Judgement, Ranking, Request, Result, Standing
 
 
@@ -12,6 +13,11 @@ def everyone(members: Iterable[str], *parts: object) -> tuple[str, ...]:
     """`members` and whoever the parts ask by name, each once."""
     asked = (name for part in parts for name in getattr(part, "asks", ()))
     return tuple(dict.fromkeys((*members, *asked)))
+
+
+def check_rule(name: str) -> None:
+    """Raises `ConfigError` for a ranking rule that does not exist, before anybody is asked."""
+    rule(name)
 
 
 def standings(ranking: Ranking, judgements: Sequence[Judgement], candidates: Sequence[Candidate]) -> list[Standing]:

@@ -13,15 +13,20 @@ from coterie.errors import ConfigError
 from coterie.ranking.borda import borda, normalised_borda
 from coterie.ranking.copeland import copeland
 from coterie.ranking.mean import mean
+from coterie.ranking.pairwise import bradley_terry, max_logits, max_wins, unbeaten
 from coterie.types import Judgement, Ranking
 
 Rule = Callable[[Sequence[Judgement], Sequence[str]], Ranking]
 
 RULES: Mapping[str, Rule] = {
     "borda": borda,
+    "bradley_terry": bradley_terry,
     "copeland": copeland,
+    "max_logits": max_logits,
+    "max_wins": max_wins,
     "mean": mean,
     "normalised_borda": normalised_borda,
+    "unbeaten": unbeaten,
 }
 
 
@@ -33,4 +38,16 @@ def rule(name: str) -> Rule:
         raise ConfigError(f"there is no ranking rule {name!r}; choose one of {', '.join(sorted(RULES))}") from None
 
 
-__all__ = ["RULES", "Rule", "borda", "copeland", "mean", "normalised_borda", "rule"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "borda",
+    "bradley_terry",
+    "copeland",
+    "max_logits",
+    "max_wins",
+    "mean",
+    "normalised_borda",
+    "rule",
+    "unbeaten",
+]

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from coterie.errors import MemberError
 from coterie.protocols import Model
+from coterie.run.ledger import Ledger
+from coterie.trace import CallRetried
 from coterie.types import Card, FailureKind, Usage
 
 log = logging.getLogger("coterie")
@@ -21,6 +23,11 @@ LONGEST_WAIT_S = 8.0
 
 UNKNOWN = Usage(0, None, None, None)
 """A call that consumed nobody knows what."""
+
+NOTHING = Usage()
+
+_FREE = nullcontext()
+"""The slot of a member that takes any number of calls at once."""
 
 T = TypeVar("T")
 
@@ -39,71 +46,80 @@ class Seat:
     """Calls the member takes at once; ``None`` for as many as come."""
 
 
+class Listener(Protocol):
+    """Whoever is shown a text while it is written."""
+
+    used: bool
+    """True once something was shown: from then on a retry would show it twice."""
+
+
 @dataclass
 class Attempts:
-    """The tries of one call, in the time it has."""
+    """The tries of one call, in the time it has.
+
+    It holds what it needs instead of closures over it: a committee has a thousand of these under way
+    at once, and what the garbage collector must visit is most of what a call costs.
+    """
 
     seat: Seat
-    deadline_left_s: float
-    rng: Callable[[], random.Random]
-    """Makes the randomness of waits; called only when one is due."""
-    on_try: Callable[[], None]
-    """Told before every request; raises `MemberError` where the budget allows none."""
-    on_retry: Callable[[int, str, float], None]
-    """Told the number of the failed try, its error and the seconds until the next."""
+    ledger: Ledger
+    call: str
+    seed: int
+    """Seeds the jitter of waits, which a replay repeats."""
+    listener: Listener | None = None
     started_s: float = 0.0
     """Loop time at which the call got its slot."""
     tries: int = 0
-    spent: Usage = Usage()
+    spent: Usage = NOTHING
     """What the failed tries consumed."""
 
-    async def run(self, call: Callable[[], Awaitable[T]], *, used: Callable[[], bool] = lambda: False) -> T:
-        """What `call` returns, retried where that can help and `used` says that nothing of it was passed on.
+    async def run(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """What `work` gets from the model, retried where that can help and nothing of it was shown yet.
 
         Raises `MemberError`: the last try's, or a timeout or deadline.
         """
         loop = asyncio.get_running_loop()
-        asked = self.started_s = loop.time()
-        ends = asked + min(self.seat.timeout_s, self.deadline_left_s)
+        self._left_s = self.ledger.left_s
+        self.started_s = loop.time()
+        ends = self.started_s + min(self.seat.timeout_s, self._left_s)
         try:
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(asyncio.timeout_at(ends))
-                if self.seat.slots is not None:
-                    await stack.enter_async_context(self.seat.slots)
-                    self.started_s = loop.time()
-                return await self._tries(call, used, ends)
+            async with asyncio.timeout_at(ends), self.seat.slots or _FREE:
+                self.started_s = loop.time()
+                while True:
+                    self.ledger.take_call()
+                    self.tries += 1
+                    try:
+                        return await work(self.seat.model)
+                    except MemberError as error:
+                        wait_s = self._before_next_s(error, ends)
+                    await asyncio.sleep(wait_s)
         except TimeoutError:
             raise self._out_of_time() from None
 
-    async def _tries(self, call: Callable[[], Awaitable[T]], used: Callable[[], bool], ends: float) -> T:
-        while True:
-            self.on_try()
-            self.tries += 1
-            try:
-                return await call()
-            except MemberError as error:
-                wait_s = self._wait_s(error)
-                if not error.retryable or used() or self.tries > self.seat.retries:
-                    raise
-                if asyncio.get_running_loop().time() + wait_s >= ends:
-                    raise MemberError(
-                        f"{error}; the next try in {wait_s:.1f} s would come too late", error.kind, usage=error.usage
-                    ) from error
-                self.spent += replace(error.usage or UNKNOWN, calls=0)
-                self.on_retry(self.tries, str(error), wait_s)
-                await asyncio.sleep(wait_s)
+    def _before_next_s(self, error: MemberError, ends: float) -> float:
+        """Seconds until the next try, recorded. Raises `error` where there is none."""
+        shown = self.listener is not None and self.listener.used
+        if not error.retryable or shown or self.tries > self.seat.retries:
+            raise error
+        wait_s = self._wait_s(error)
+        if asyncio.get_running_loop().time() + wait_s >= ends:
+            raise MemberError(
+                f"{error}; the next try in {wait_s:.1f} s would come too late", error.kind, usage=error.usage
+            ) from error
+        self.spent += replace(error.usage or UNKNOWN, calls=0)
+        self.ledger.write(CallRetried(self.ledger.now(), self.call, self.tries, str(error), wait_s))
+        return wait_s
 
     def _wait_s(self, error: MemberError) -> float:
         """What the endpoint asked for, else exponential backoff; jittered so that members do not march in step."""
+        rng = random.Random(f"{self.seed}:retry:{self.call}:{self.tries}")
         if error.retry_after_s is not None:
-            return error.retry_after_s * self.rng().uniform(1.0, 1.1)
-        return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (self.tries - 1)) * self.rng().uniform(0.5, 1.0))
+            return error.retry_after_s * rng.uniform(1.0, 1.1)
+        return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (self.tries - 1)) * rng.uniform(0.5, 1.0))
 
     def _out_of_time(self) -> MemberError:
-        if self.deadline_left_s <= self.seat.timeout_s:
-            return MemberError(
-                f"cut off after {self.deadline_left_s:.1f} s: the request's deadline", FailureKind.DEADLINE
-            )
+        if self._left_s <= self.seat.timeout_s:
+            return MemberError(f"cut off after {self._left_s:.1f} s: the request's deadline", FailureKind.DEADLINE)
         return MemberError(f"no answer within timeout_s={self.seat.timeout_s}", FailureKind.TIMEOUT)
 
 

@@ -20,8 +20,8 @@ from uuid import uuid4
 
 from coterie import ranking
 from coterie._version import __version__
-from coterie.errors import MemberError, NoAnswer
-from coterie.protocols import Fuser, Judge, Scorer
+from coterie.errors import ConfigError, MemberError, NoAnswer
+from coterie.protocols import Fuser, House, Judge, Opens, Scorer
 from coterie.run.cache import ResponseCache
 from coterie.run.calls import Attempts, Seat, defect
 from coterie.run.ledger import Ledger, estimate_usd
@@ -29,7 +29,6 @@ from coterie.run.stream import AnswerPiece, AnswerReset, Channel, Piece
 from coterie.trace import (
     AnswerGiven,
     CallFinished,
-    CallRetried,
     CallScored,
     CallStarted,
     CandidateOffered,
@@ -76,6 +75,7 @@ class LiveRun:
         seed: int = 0,
         channel: Channel | None = None,
         cache: ResponseCache | None = None,
+        house: House | None = None,
         method: tuple[str, Mapping[str, Json]] = ("", {}),
     ) -> None:
         self.id = f"run-{uuid4().hex}"
@@ -83,6 +83,7 @@ class LiveRun:
         self._seats = seats
         self._seed = seed
         self._cache = cache
+        self._house = house
         self._answers = False
         """True in the view a fuser is handed: what it composes is the answer."""
         self.ledger = Ledger(limits, channel)
@@ -168,8 +169,8 @@ class LiveRun:
         if self._cache and (kept := self._cache.get(member, request)):
             return self._recalled(kept, call, request, stage, needs, emit)
 
-        async def generate(model: Any) -> Completion:
-            completion: Completion = await model.generate(request, emit)
+        def generate(model: Any) -> Awaitable[Completion]:
+            completion: Awaitable[Completion] = model.generate(request, emit)
             return completion
 
         outcome = await self._call(call, member, request, stage, needs, generate, emit=emit)
@@ -227,15 +228,9 @@ class LiveRun:
         seat = self._seats[member]
         reserved_usd = estimate_usd(seat.card.price, request, texts or ()) if self.limits.max_usd is not None else 0.0
         ledger.reserve(reserved_usd)
-        attempts = Attempts(
-            seat,
-            ledger.left_s,
-            lambda: self.rng("retry", call),
-            ledger.take_call,
-            lambda n, error, wait_s: ledger.write(CallRetried(ledger.now(), call, n, error, wait_s)),
-        )
+        attempts = Attempts(seat, ledger, call, self._seed, emit)
         try:
-            outcome = await attempts.run(lambda: work(seat.model), used=lambda: emit is not None and emit.used)
+            outcome = await attempts.run(work)
         except MemberError as error:
             return self._failed(call, member, stage, request, error, attempts)
         except asyncio.CancelledError as cancelled:
@@ -266,7 +261,8 @@ class LiveRun:
     def _landed(self, call: str, request: Request, outcome: R, attempts: Attempts) -> R:
         """Book and record what came back."""
         latency_s = asyncio.get_running_loop().time() - attempts.started_s
-        usage = replace(outcome.usage, calls=attempts.tries) + attempts.spent
+        once = attempts.tries == 1 and outcome.usage.calls == 1
+        usage = outcome.usage if once else replace(outcome.usage, calls=attempts.tries) + attempts.spent
         self.ledger.spend(usage, request)
         landed = replace(outcome, call=call, latency_s=latency_s, usage=usage)
         if isinstance(landed, Completion):
@@ -356,6 +352,11 @@ class LiveRun:
         view = copy.copy(self)
         view._answers = True
         return await fuser.fuse(request, best, view)
+
+    async def open(self, spec: Opens[T]) -> T:
+        if self._house is None:
+            raise ConfigError(f"{spec!r} must be opened, but this run has no house to keep it in")
+        return await self._house.once(spec)
 
     def finish(self, status: Status, error: str = "") -> None:
         """Write the last event."""

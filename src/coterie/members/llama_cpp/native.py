@@ -108,7 +108,7 @@ class NativeModel:
         """
         if not self._idle:
             return None
-        best = max(self._idle, key=lambda context: context.shared_with(tokens))
+        best = max(self._idle, key=lambda context: (context.shared_with(tokens), -len(context.tokens)))
         alike = 2 * best.shared_with(tokens) >= min(len(tokens), len(best.tokens))
         room = len(self._lent) + len(self._idle) < self._keep
         return best if alike or not room else None

@@ -63,7 +63,8 @@ class LlamaCppMember:
         path = await asyncio.to_thread(weights.path, self.model)
         engine = await house.once(LlamaEngineSpec(str(path), self.context_tokens, self.slots))
         defaults = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        return LlamaCppModel(self._card(engine), engine, self._form(engine), defaults)
+        card = self._card(token_level=not engine.why_no_likelihood)
+        return LlamaCppModel(card, engine, self._form(engine), defaults)
 
     def _form(self, engine: LlamaEngine) -> Form:
         words = engine.vocabulary
@@ -78,10 +79,15 @@ class LlamaCppMember:
         template.check()
         return Chat(template, self.system)
 
-    def _card(self, engine: LlamaEngine) -> Card:
+    @property
+    def card(self) -> Card:
+        """What it can do where the engine's token-level functions work; the open member's card says whether they do."""
+        return self._card(token_level=True)
+
+    def _card(self, *, token_level: bool) -> Card:
         abilities = {Capability.LOGPROBS, Capability.SCHEMA, Capability.REVIEW}
         ballot = BallotMode.TEXT
-        if not engine.why_no_likelihood:
+        if token_level:
             abilities |= {Capability.LIKELIHOOD, Capability.TOKENS}
             ballot = BallotMode.LIKELIHOOD
         return Card(
