@@ -31,6 +31,7 @@ from coterie.trace import (
     RunFinished,
     RunStarted,
     Trace,
+    WorkDone,
 )
 from coterie.types import (
     BallotMode,
@@ -98,6 +99,7 @@ def whole(text: str) -> Trace:
                 0.7, "r1", Ranking(("c1", "c2"), {"c1": 1.0, "c2": None}, "mean", (("c1", "c2"),), (text,)), ("j1",)
             ),
             Noted(0.8, text),
+            WorkDone(0.5, "w1", "pair_ranker", "rank", 0.1, ("c1",)),
             AnswerGiven(0.9, "c1", "fused", True, ("r1",)),
             RunFinished(1.0, "answered", usage, text),
         )

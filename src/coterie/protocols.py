@@ -196,6 +196,21 @@ class Run(Protocol):
         """A text that `member` makes out of `parents`, offered as a candidate."""
         ...
 
+    async def work(
+        self, actor: str, job: Awaitable[T], *, stage: str = "work", needs: Sequence[str] = ()
+    ) -> tuple[str, T] | Failure:
+        """Something a part does itself, recorded with its time: the work's id, and what `job` returns.
+
+        A failure at the deadline. For what others wait for, such as a ranker's forwards.
+        """
+        ...
+
+    async def write(
+        self, author: str, job: Callable[[Emit | None], Awaitable[str]], parents: Sequence[Candidate]
+    ) -> Candidate | Failure:
+        """A text that a part writes itself out of `parents`, offered as a candidate; pieces go to what it is handed."""
+        ...
+
     async def judge(self, judge: Judge, request: Request, candidates: Sequence[Candidate]) -> list[Judgement]:
         """What `judge` says of `candidates`, recorded."""
         ...

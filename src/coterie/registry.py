@@ -30,10 +30,12 @@ _OWN: Mapping[Room, Mapping[str, str]] = {
     "judges": {
         "agreement": "coterie.judges.agreement:Agreement",
         "length": "coterie.judges.length:Length",
+        "pair_ranker": "coterie.judges.pair_ranker:PairRanker",
         "peer_review": "coterie.judges.peer_review:PeerReview",
     },
     "fusers": {
         "aggregate": "coterie.fusers.aggregate:Aggregate",
+        "generative": "coterie.fusers.generative:Generative",
     },
     "methods": {
         "best_of": "coterie.methods.best_of:BestOf",

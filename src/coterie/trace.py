@@ -105,6 +105,18 @@ class CallFailed:
 
 
 @dataclass(frozen=True)
+class WorkDone:
+    """Something a part did itself (a ranker's forwards, a fuser's decoding) and others waited for."""
+
+    t_s: float
+    work: str
+    actor: str
+    stage: str
+    took_s: float
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CandidateOffered:
     t_s: float
     candidate: Candidate
@@ -155,6 +167,7 @@ Event = (
     | CallFinished
     | CallScored
     | CallFailed
+    | WorkDone
     | CandidateOffered
     | JudgementMade
     | RankingMade
@@ -170,6 +183,7 @@ KINDS: Mapping[str, type[Event]] = {
     "call_finished": CallFinished,
     "call_scored": CallScored,
     "call_failed": CallFailed,
+    "work_done": WorkDone,
     "candidate_offered": CandidateOffered,
     "judgement_made": JudgementMade,
     "ranking_made": RankingMade,
@@ -206,9 +220,10 @@ class Call:
 
 @dataclass(frozen=True)
 class CriticalPath:
-    """The longest chain of calls that the answer had to wait for, first to last."""
+    """The longest chain of calls, and of work that parts did themselves, that the answer had to wait for."""
 
     calls: tuple[str, ...] = ()
+    """Their ids, first to last."""
     seconds: float = 0.0
 
 
@@ -264,20 +279,21 @@ class Trace:
     def critical_path(self) -> CriticalPath:
         """The longest chain of calls on which the answer (or, without one, the last event) depends."""
         needs = self._needs()
+        took = {call.id: call.duration_s for call in self.calls.values()}
+        took |= {done.work: done.took_s for done in self.of(WorkDone)}
         answer = next(self.of(AnswerGiven), None)
         ends = (answer.candidate, *answer.needs) if answer else tuple(self.calls)
         seconds: dict[str, float] = {}
         before: dict[str, str | None] = {}
         for node in _by_dependency(ends, needs):
             slowest = max((n for n in needs.get(node, ()) if n in seconds), key=seconds.__getitem__, default=None)
-            call = self.calls.get(node)
             before[node] = slowest
-            seconds[node] = (seconds[slowest] if slowest else 0.0) + (call.duration_s if call else 0.0)
+            seconds[node] = (seconds[slowest] if slowest else 0.0) + took.get(node, 0.0)
         last = max(ends, key=seconds.__getitem__, default=None)
         path: list[str] = []
         at = last
         while at is not None:
-            path += [at] if at in self.calls else []
+            path += [at] if at in took else []
             at = before[at]
         return CriticalPath(tuple(reversed(path)), seconds[last] if last else 0.0)
 
@@ -294,8 +310,9 @@ class Trace:
         return Bill(members, total, known, unpriced)
 
     def _needs(self) -> dict[str, tuple[str, ...]]:
-        """What each node (call, candidate, judgement, ranking) directly depends on."""
+        """What each node (call, work, candidate, judgement, ranking) directly depends on."""
         needs: dict[str, tuple[str, ...]] = {call.id: call.needs for call in self.calls.values()}
+        needs |= {done.work: done.needs for done in self.of(WorkDone)}
         for offered in self.of(CandidateOffered):
             made_by = (offered.candidate.call,) if offered.candidate.call else ()
             needs[offered.candidate.id] = (*offered.candidate.parents, *made_by)

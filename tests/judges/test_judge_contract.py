@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,9 @@ from coterie.members.scripted import Reply, ScriptedMember, ScriptedModel
 from coterie.protocols import Judge
 from coterie.run import LiveRun, Seat
 from coterie.specs import build, describe
-from coterie.trace import CallStarted, JudgementMade
+from coterie.trace import CallStarted, JudgementMade, WorkDone
 from coterie.types import BallotMode, Candidate, FailureKind, Judgement, Limits, Request
+from golden import RANKER
 
 REQUEST = Request.of("What is the capital of France?")
 GOOD = '{"scores": {"A": 4, "B": 2, "C": 3}, "reason": "so"}'
@@ -43,17 +45,47 @@ CANDIDATES = {
     "huge": [Candidate("c1", "a", "x" * (1 << 17)), Candidate("c2", "b", "y")],
 }
 
+ENGINES: dict[object, Any] = {}
+"""What judges have opened: loaded once for all tests of this file."""
+
+
+class Lent:
+    """A house that lends what is open already."""
+
+    async def once(self, spec: Any) -> Any:
+        if spec not in ENGINES:
+            ENGINES[spec] = spec.load()
+        return ENGINES[spec]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_engines() -> Iterator[None]:
+    yield
+    while ENGINES:
+        ENGINES.popitem()[1].close()
+
+
+def configured(kind: str) -> Any:
+    """The least that a judge of this kind must be told."""
+    if kind == "pair_ranker":
+        pytest.importorskip("torch", reason="the pair ranker needs the extra torch")
+        return {"kind": kind, "model": str(RANKER), "device": "cpu"}
+    return kind
+
+
 every_judge = pytest.mark.parametrize("kind", sorted(registry.known("judges")))
 
 
 def judged(
     kind: str, pool: str, candidates: Sequence[Candidate], limits: Limits = LIMITS
 ) -> tuple[LiveRun, list[Judgement]]:
-    judge: Judge = build("judges", kind)
+    judge: Judge = build("judges", configured(kind))
 
     async def work() -> tuple[LiveRun, list[Judgement]]:
         models = [ScriptedModel(spec) for spec in POOLS[pool]]
-        run = LiveRun(REQUEST, {model.card.name: Seat(model.card, model) for model in models}, limits, seed=1)
+        run = LiveRun(
+            REQUEST, {model.card.name: Seat(model.card, model) for model in models}, limits, seed=1, house=Lent()
+        )
         made = await run.judge(judge, REQUEST, candidates)
         assert [model.active for model in models] == [0] * len(models)
         return run, made
@@ -71,6 +103,7 @@ def test_a_judgement_speaks_of_candidates_with_a_number_each(kind: str, pool: st
     assert candidates == before
     ids = {candidate.id for candidate in candidates}
     calls = {event.call for event in run.ledger.trace.of(CallStarted)}
+    calls |= {event.work for event in run.ledger.trace.of(WorkDone)}
     for judgement in made:
         assert judgement.judge
         assert set(judgement.about) <= ids

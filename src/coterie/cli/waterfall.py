@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from coterie.cli import report
 from coterie.cli.screen import shortened, shown, table
-from coterie.trace import AnswerGiven, Call, CandidateOffered, JudgementMade, Noted, RankingMade, Trace
+from coterie.trace import AnswerGiven, Call, CandidateOffered, JudgementMade, Noted, RankingMade, Trace, WorkDone
 from coterie.types import Candidate, Failure, Json, Usage
 
 if TYPE_CHECKING:
@@ -49,15 +49,19 @@ def of_trace(trace: Trace) -> Iterator[RenderableType]:
 
 def calls(trace: Trace) -> RenderableType:
     critical = set(trace.critical_path.calls)
-    rows = [
+    rows = []
+    for done in trace.of(WorkDone):
+        began_s = done.t_s - done.took_s
+        mark = "*" if done.work in critical else ""
+        times = _times(began_s, began_s, done.t_s, trace.wall_s)
+        rows.append((mark, done.work, done.actor, done.stage, *times, "ok"))
+    rows += [
         (
             "*" if call.id in critical else "",
             call.id,
             call.member,
             call.stage,
-            _bar(call, trace.wall_s),
-            f"{call.start_s:.3f}",
-            f"{call.duration_s:.3f}",
+            *_times(call.asked_s, call.start_s, call.end_s, trace.wall_s),
             _outcome(call),
         )
         for call in trace.calls.values()
@@ -65,11 +69,12 @@ def calls(trace: Trace) -> RenderableType:
     return table(("", "call", "member", "stage", f"0 to {trace.wall_s:.2f} s", "at s", "took s", "outcome"), rows)
 
 
-def _bar(call: Call, wall_s: float) -> str:
-    """Where in the run's time a call lay: waiting for a slot dotted, running solid."""
+def _times(asked_s: float, start_s: float, end_s: float, wall_s: float) -> tuple[str, str, str]:
+    """A bar in the run's time (waiting for a slot dotted, running solid), the beginning, the duration."""
     scale = WIDTH / wall_s if wall_s else 0.0
-    asked, start, end = (min(WIDTH, int(t * scale)) for t in (call.asked_s, call.start_s, call.end_s))
-    return (" " * asked + "·" * (start - asked) + "█" * max(1, end - start)).ljust(WIDTH)
+    asked, start, end = (min(WIDTH, int(t * scale)) for t in (asked_s, start_s, end_s))
+    bar = (" " * asked + "·" * (start - asked) + "█" * max(1, end - start)).ljust(WIDTH)
+    return bar, f"{start_s:.3f}", f"{end_s - start_s:.3f}"
 
 
 def _outcome(call: Call) -> str:

@@ -436,7 +436,7 @@ class Blender:
 
 
 def get_topk_candidates_from_ranks(
-    ranks: Sequence[Sequence[int]], candidates: Sequence[Sequence[str]], top_k: int | None = None
+    ranks: Sequence[Sequence[int]] | NDArray[Any], candidates: Sequence[Sequence[str]], top_k: int | None = None
 ) -> list[list[str]]:
     """Of each input the `top_k` candidates of the lowest ranks, best first; all of them for ``None``."""
     return [_best(row, texts, top_k) for row, texts in zip(ranks, candidates, strict=True)]

@@ -41,7 +41,7 @@ class Ledger:
         self.rankings: list[tuple[str, frozenset[str]]] = []
         self.partial = False
         self._began = time.perf_counter()
-        self._numbers = {kind: count(1) for kind in "kcjr"}
+        self._numbers = {kind: count(1) for kind in "kcjrw"}
         self._failed: dict[str, Failure] = {}
         self._reserved_usd = 0.0
         self._known_usd = 0.0
@@ -60,7 +60,7 @@ class Ledger:
         return self.limits.deadline_s - self.now()
 
     def id(self, kind: str) -> str:
-        """A fresh id: ``k`` for calls, ``c`` candidates, ``j`` judgements, ``r`` rankings."""
+        """A fresh id: ``k`` for calls, ``w`` work, ``c`` candidates, ``j`` judgements, ``r`` rankings."""
         return f"{kind}{next(self._numbers[kind])}"
 
     def write(self, event: Event) -> None:

@@ -21,7 +21,7 @@ from uuid import uuid4
 from coterie import ranking
 from coterie._version import __version__
 from coterie.errors import ConfigError, MemberError, NoAnswer
-from coterie.protocols import Fuser, House, Judge, Opens, Scorer
+from coterie.protocols import Emit, Fuser, House, Judge, Opens, Scorer
 from coterie.run.cache import ResponseCache
 from coterie.run.calls import Attempts, Seat, defect
 from coterie.run.ledger import Ledger, estimate_usd
@@ -38,6 +38,7 @@ from coterie.trace import (
     RunFinished,
     RunStarted,
     Status,
+    WorkDone,
 )
 from coterie.types import (
     Candidate,
@@ -155,10 +156,7 @@ class LiveRun:
         outcome = await self.ask(member, request, stage=stage, needs=needs)
         if isinstance(outcome, Failure):
             return outcome
-        candidate = Candidate(id_, member, outcome.text, parents, outcome.call, outcome.tool_calls)
-        self.ledger.candidates.append(candidate)
-        self.ledger.write(CandidateOffered(self.ledger.now(), candidate))
-        return candidate
+        return self._offer(Candidate(id_, member, outcome.text, parents, outcome.call, outcome.tool_calls))
 
     async def ask(
         self, member: str, request: Request, *, stage: str = "ask", needs: Sequence[str] = ()
@@ -202,6 +200,46 @@ class LiveRun:
             return await model.score(request, texts)
 
         return await self._call(self.ledger.id("k"), member, request, stage, needs, score, texts=tuple(texts))
+
+    # ---- parts work themselves ----------------------------------------------------------------
+
+    async def work(
+        self, actor: str, job: Awaitable[T], *, stage: str = "work", needs: Sequence[str] = ()
+    ) -> tuple[str, T] | Failure:
+        id_ = self.ledger.id("w")
+        began = self.ledger.now()
+        try:
+            async with asyncio.timeout(max(0.0, self.ledger.left_s)):
+                done = await job
+        except TimeoutError:
+            error = f"cut off after {self.ledger.now() - began:.1f} s: the request's deadline"
+            return self.ledger.fail(Failure(actor, error, FailureKind.DEADLINE, stage, call=id_), silent=True)
+        now = self.ledger.now()
+        self.ledger.write(WorkDone(now, id_, actor, stage, now - began, tuple(needs)))
+        return id_, done
+
+    async def write(
+        self, author: str, job: Callable[[Emit | None], Awaitable[str]], parents: Sequence[Candidate]
+    ) -> Candidate | Failure:
+        ids = tuple(candidate.id for candidate in parents)
+        emit = _Emitter(self.ledger, author, author, "fuse", answers=self._answers) if self.ledger.channel else None
+        needs = (*ids, *self.ledger.ranking_over(ids))
+        outcome = await self.work(author, job(emit), stage="fuse", needs=needs)
+        text = "" if isinstance(outcome, Failure) else outcome[1]
+        if isinstance(outcome, Failure) or not text.strip():
+            empty = Failure(author, "an empty text", FailureKind.EMPTY, "fuse")
+            failed = outcome if isinstance(outcome, Failure) else self.ledger.fail(empty, silent=True)
+            if emit is not None:
+                emit.end(failed)
+            return failed
+        if emit is not None and not emit.used:
+            emit(text)
+        return self._offer(Candidate(self.ledger.id("c"), author, text, ids, outcome[0]))
+
+    def _offer(self, candidate: Candidate) -> Candidate:
+        self.ledger.candidates.append(candidate)
+        self.ledger.write(CandidateOffered(self.ledger.now(), candidate))
+        return candidate
 
     # ---- one call -----------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ Batches are padded on the side that the model's kind wants. Greedy decoding of o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,21 @@ STANDARD = Budgets()
 PUBLISHED = Decoding()
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars, which would write over whatever is on the screen."""
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 class FuserEngine:
     """An open fuser. One batch at a time; thread-safe."""
 
@@ -44,7 +60,9 @@ class FuserEngine:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(model, cache_dir=cache_folder)
             self.encodes = bool(config.is_encoder_decoder)
             family: Any = AutoModelForSeq2SeqLM if self.encodes else AutoModelForCausalLM
-            self._model = family.from_pretrained(model, cache_dir=cache_folder, dtype=dtype).to(self.device).eval()
+            with _quiet():
+                loaded = family.from_pretrained(model, cache_dir=cache_folder, dtype=dtype)
+            self._model = loaded.to(self.device).eval()
         except (OSError, ValueError) as error:
             raise ConfigError(f"{model!r} cannot be loaded as a fuser: {error}") from error
         if self.tokenizer.pad_token_id is None:

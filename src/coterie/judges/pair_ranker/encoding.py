@@ -28,6 +28,9 @@ Keep = Literal["start", "end"]
 
 SOURCE, LEFT, RIGHT = 0, 1, 2
 
+CHARACTERS_A_TOKEN = 100
+"""More than any token stands for: what lies behind so many characters a token cannot be read anyway."""
+
 KEPT_TEXTS = 20_000
 """Texts whose tokens are remembered."""
 
@@ -67,21 +70,23 @@ class PairEncoder:
 
     def row(self, pair: Pair) -> Row:
         """The ids of one pair."""
-        source, cut = self._fitted(self._segment(SOURCE, pair.source), self.source_tokens)
+        source, cut = self._fitted(SOURCE, pair.source, self.source_tokens)
         room = self.candidate_tokens + (self.source_tokens - len(source)) // 2
-        left, cut_left = self._fitted(self._segment(LEFT, pair.left), room)
-        right, cut_right = self._fitted(self._segment(RIGHT, pair.right), room)
+        left, cut_left = self._fitted(LEFT, pair.left, room)
+        right, cut_right = self._fitted(RIGHT, pair.right, room)
         marks = (1, len(source) + 1, len(source) + len(left) + 1)
         return Row(source + left + right, marks, cut or cut_left or cut_right)
 
-    def _fitted(self, ids: tuple[int, ...], most: int) -> tuple[tuple[int, ...], bool]:
+    def _fitted(self, place: int, text: str, most: int) -> tuple[tuple[int, ...], bool]:
         """A segment of at most `most` ids: its [CLS], mark and [SEP] stay whatever goes."""
+        if most < 3:
+            raise ConfigError(f"no room for a segment in {most} tokens: raise source_maxlength or candidate_maxlength")
+        longest = (self.source_tokens + 2 * self.candidate_tokens) * CHARACTERS_A_TOKEN
+        if len(text) > longest:
+            text = text[:longest] if self._keep == "start" else text[-longest:]
+        ids = self._segment(place, text)
         if len(ids) <= most:
             return ids, False
-        if most < 3:
-            raise ConfigError(
-                f"{most} tokens leave no room for a segment: raise source_maxlength or candidate_maxlength"
-            )
         if self._keep == "start":
             return (*ids[: most - 1], ids[-1]), True
         return (*ids[:2], *ids[len(ids) - (most - 2) :]), True

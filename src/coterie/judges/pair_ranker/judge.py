@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from coterie.errors import MissingExtra
 from coterie.judges.pair_ranker.encoding import Keep, Pair
 from coterie.protocols import Run
-from coterie.types import Candidate, Judgement, Message, Request
+from coterie.types import Candidate, Failure, Judgement, Message, Request
 
 if TYPE_CHECKING:
     from coterie.judges.pair_ranker.engine import PairEngine
@@ -86,17 +86,28 @@ class PairRanker(PairRankerWeights):
     """
 
     async def judge(self, request: Request, candidates: Sequence[Candidate], run: Run) -> Sequence[Judgement]:
-        weights = PairRankerWeights(**{f.name: getattr(self, f.name) for f in fields(PairRankerWeights)})
-        engine = await run.open(weights)
+        engine = await run.open(self._weights())
         source = source_of(request.messages)
         ordered = [(a, b) for a in candidates for b in candidates if a.id != b.id]
-        pairs = [Pair(source, a.text, b.text) for a, b in ordered]
-        futures = await asyncio.to_thread(engine.submit, pairs)
-        scores = await asyncio.gather(*map(asyncio.wrap_future, futures))
+        job = _compared(engine, [Pair(source, a.text, b.text) for a, b in ordered])
+        done = await run.work("pair_ranker", job, stage="rank", needs=[c.id for c in candidates])
+        if isinstance(done, Failure):
+            return [Judgement.abstain("pair_ranker", done.error)]
+        work, scores = done
         return [
-            Judgement("pair_ranker", (a.id, b.id), (left, right))
-            for (a, b), (left, right) in zip(ordered, scores, strict=True)
+            Judgement("pair_ranker", (a.id, b.id), pair, calls=(work,))
+            for (a, b), pair in zip(ordered, scores, strict=True)
         ]
+
+    def _weights(self) -> PairRankerWeights:
+        """The specification of what is expensive, which is all of this judge."""
+        return PairRankerWeights(**{field.name: getattr(self, field.name) for field in fields(PairRankerWeights)})
+
+
+async def _compared(engine: PairEngine, pairs: Sequence[Pair]) -> list[tuple[float, float]]:
+    """Scores of the pairs; the texts are tokenised on a thread of their own, beside the engine's worker."""
+    futures = await asyncio.to_thread(engine.submit, pairs)
+    return await asyncio.gather(*map(asyncio.wrap_future, futures))
 
 
 def source_of(messages: Sequence[Message]) -> str:

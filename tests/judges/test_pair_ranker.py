@@ -1,0 +1,285 @@
+"""The pair ranker against the reference's numbers, whatever the layout, the batch, the order or the neighbours."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coterie import Committee, ConfigError, RankAndFuse, ScriptedMember, Trace, replay
+from coterie.judges.pair_ranker import PairRanker, PairRankerWeights
+from coterie.judges.pair_ranker.encoding import Pair
+from coterie.judges.pair_ranker.judge import source_of
+from coterie.methods.best_of import BestOf
+from coterie.trace import WorkDone
+from coterie.types import Message
+from golden import FOLDER, RANKER, golden, hf_layout
+
+torch = pytest.importorskip("torch", reason="the pair ranker needs the extra torch")
+
+TOLERANCE = 1e-6
+
+from coterie.judges.pair_ranker.engine import PairEngine  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[PairEngine]:
+    loaded = PairRankerWeights(str(RANKER), device="cpu").load()
+    yield loaded
+    loaded.close()
+
+
+def golden_pairs() -> list[tuple[Pair, float]]:
+    found = golden()
+    return [
+        (Pair(source, texts[i], texts[j]), table[i][j])
+        for source, texts, table in zip(found.inputs, found.candidates, found.logits, strict=True)
+        for i, j in permutations(range(len(texts)), 2)
+    ]
+
+
+def logits(engine: PairEngine, pairs: Sequence[Pair]) -> list[float]:
+    return [left - right for left, right in engine.compare(pairs)]
+
+
+def furthest(found: Sequence[float], wanted: Sequence[float]) -> float:
+    return max(abs(a - b) for a, b in zip(found, wanted, strict=True))
+
+
+# ---- the reference's numbers ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget_tokens", [1, 700, 2048, 30_000])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_golden_logits_whatever_the_batch_and_the_order(budget_tokens: int, seed: int) -> None:
+    engine = PairRankerWeights(str(RANKER), device="cpu", budget_tokens=budget_tokens).load()
+    rows = golden_pairs()
+    random.Random(seed).shuffle(rows)
+    found = logits(engine, [pair for pair, _ in rows])
+    engine.close()
+    assert furthest(found, [logit for _, logit in rows]) < TOLERANCE
+
+
+def layouts(place: Path) -> dict[str, Path]:
+    """The golden checkpoint in every layout that is read."""
+    found = {"as published": RANKER, "PairRM-hf": hf_layout(place / "hf")}
+    renamed = shutil.copytree(FOLDER, place / "renamed") / "ranker"
+    (renamed / "config.json").rename(renamed / "ranker_config.json")
+    found["ranker_config.json"] = renamed
+    pickled = shutil.copytree(FOLDER, place / "pickled") / "ranker"
+    from safetensors.torch import load_file
+
+    state = load_file(pickled / "model.safetensors")
+    state["single_head_layer.weight"] = torch.zeros(3)
+    state["pretrained_model.embeddings.position_ids"] = torch.arange(4)[None]
+    torch.save(state, pickled / "pytorch_model.bin")
+    (pickled / "model.safetensors").unlink()
+    found["bin with leftover keys"] = pickled
+    return found
+
+
+def test_golden_logits_from_every_layout(tmp_path: Path) -> None:
+    pairs = golden_pairs()
+    for name, folder in layouts(tmp_path).items():
+        engine = PairRankerWeights(str(folder), device="CPU").load()
+        found = logits(engine, [pair for pair, _ in pairs])
+        engine.close()
+        assert furthest(found, [logit for _, logit in pairs]) < TOLERANCE, name
+
+
+def test_a_relative_model_name_is_found_in_the_working_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(RANKER, tmp_path / "alone" / "ranker")
+    shutil.copytree(FOLDER / "base", tmp_path / "work" / "base")
+    monkeypatch.chdir(tmp_path / "work")
+    engine = PairRankerWeights(str(tmp_path / "alone" / "ranker"), device="cpu").load()
+    pair, logit = golden_pairs()[0]
+    assert furthest(logits(engine, [pair]), [logit]) < TOLERANCE
+    engine.close()
+
+
+# ---- what texts may hold ----------------------------------------------------------------------
+
+
+TRICKY = [
+    "<|source|> I am the source",
+    "<|candidate1|><|candidate2|>",
+    "a <|candidate|> b",
+    "\uff1c|source|\uff1e in wide letters",  # NFKC makes the mark of it
+    "[SEP] [CLS] [PAD]",
+    "",
+    " ",
+    "\n\n",
+    "日本語 🎉 \u0000 \u2028",
+]
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_marks_and_oddities_in_a_text_are_words_like_others(engine: PairEngine, text: str) -> None:
+    for pair in (Pair(text, "good", "bad"), Pair("asked", text, "bad"), Pair("asked", "good", text)):
+        row = engine.encoder.row(pair)
+        at_marks = [row.ids[place] for place in row.marks]
+        assert at_marks == list(engine.encoder.marks[:3])
+        assert sum(id_ in engine.encoder.marks for id_ in row.ids) == 3
+    assert all(map(math.isfinite, logits(engine, [Pair(text, text, "x")])))
+
+
+def test_equal_candidates_are_computed_once_and_equal(engine: PairEngine) -> None:
+    fresh = PairRankerWeights(str(RANKER), device="cpu").load()
+    pair = Pair("source", "one", "two")
+    found = fresh.compare([pair, pair, pair])
+    again = fresh.compare([pair])
+    fresh.close()
+    assert len({*found, *again}) == 1
+    assert (fresh.spent.pairs, fresh.spent.computed) == (4, 1)
+
+
+def test_padding_is_next_to_nothing_where_pairs_are_many() -> None:
+    rng = random.Random(7)
+    words = [" ".join("word" for _ in range(int(rng.lognormvariate(3.5, 0.6)))) for _ in range(44)]
+    engine = PairRankerWeights(str(RANKER), device="cpu").load()
+    groups = [words[n : n + 11] for n in range(0, 44, 11)]
+    engine.compare([Pair(f"question {n}", a, b) for n, group in enumerate(groups) for a, b in permutations(group, 2)])
+    engine.close()
+    assert engine.spent.padding < 0.05
+
+
+def test_a_text_too_long_is_cut_at_the_chosen_end_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    long = " ".join(f"word{n}" for n in range(400))
+    rows = {}
+    for keep in ("start", "end"):
+        weights = PairRankerWeights(str(RANKER), device="cpu", source_tokens=40, candidate_tokens=30, keep=keep)
+        engine = weights.load()
+        with caplog.at_level(logging.WARNING, "coterie"):
+            engine.compare([Pair("short", long, "x")])
+            engine.compare([Pair("other", long, "x")])
+        rows[keep] = engine.encoder.row(Pair("short", long, "x"))
+        assert engine.spent.cut == 2
+        engine.close()
+    assert len(caplog.records) == 2  # one for each engine
+    source = rows["start"].marks[1] - 1
+    room = 30 + (40 - source) // 2
+    assert all(row.marks[2] - row.marks[1] == room for row in rows.values())
+    assert rows["start"].ids != rows["end"].ids
+
+
+def test_the_rule_of_truncation_does_not_know_neighbours(engine: PairEngine) -> None:
+    weights = PairRankerWeights(str(RANKER), device="cpu", source_tokens=60, candidate_tokens=20)
+    small = weights.load()
+    long = " ".join(f"word{n}" for n in range(100))
+    alone = small.compare([Pair("a", long, "b")])
+    small.close()
+    fresh = weights.load()
+    among = fresh.compare([Pair(long, long, long[::-1]), Pair("a", long, "b"), Pair("a", "b", "c")])
+    fresh.close()
+    assert furthest([alone[0][0] - alone[0][1]], [among[1][0] - among[1][1]]) < TOLERANCE
+
+
+# ---- other backbones and tasks ----------------------------------------------------------------
+
+
+def test_an_encoder_decoder_backbone_reads_source_and_candidates_apart(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    from transformers import T5Config
+
+    from coterie.judges.pair_ranker import checkpoint, network
+
+    torch.manual_seed(0)
+    settings: Any = T5Config
+    config = settings(
+        vocab_size=2004, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, decoder_start_token_id=0
+    )
+    folder = tmp_path / "t5"
+    folder.mkdir()
+    made = network.PairNetwork(config, n_tasks=2)
+    save_file({k: v.clone() for k, v in made.state_dict().items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_name": "base", "n_tasks": 2}), encoding="utf-8")
+    base = folder / "base"
+    base.mkdir()
+    (base / "config.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
+    shutil.copy(FOLDER / "base" / "tokenizer.json", base)
+    assert checkpoint.find(str(folder)).n_tasks == 2
+    pairs = [Pair("a question", "an answer", "another one"), Pair("a much longer question than that", "b", "c d e f")]
+    one = PairRankerWeights(str(folder), device="cpu", budget_tokens=1).load()
+    many = PairRankerWeights(str(folder), device="cpu", budget_tokens=10_000).load()
+    alone, together = logits(one, pairs), logits(many, pairs)
+    one.close()
+    many.close()
+    assert furthest(alone, together) < TOLERANCE
+    assert abs(alone[0]) > TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "neither config.json"),
+        (lambda folder: (folder / "config.json").write_text("{"), "no JSON"),
+        (lambda folder: (folder / "config.json").write_text("{}"), "neither model_name nor model_type"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "neither model.safetensors"),
+    ],
+)
+def test_what_is_no_pair_ranker_is_refused_by_name(tmp_path: Path, spoil: object, said: str) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "golden") / "ranker"
+    spoil(folder)  # type: ignore[operator]
+    with pytest.raises(ConfigError, match=said):
+        PairRankerWeights(str(folder), device="cpu").load()
+
+
+def test_missing_weights_are_refused_by_name(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(FOLDER, tmp_path / "golden") / "ranker"
+    state = load_file(folder / "model.safetensors")
+    del state["head_layer.4.weight"]
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(ConfigError, match=r"head_layer\.4\.weight"):
+        PairRankerWeights(str(folder), device="cpu").load()
+
+
+def test_an_engine_that_is_closed_leaves_nobody_waiting() -> None:
+    engine = PairRankerWeights(str(RANKER), device="cpu", budget_tokens=1).load()
+    futures = engine.submit([Pair("q", f"a{n}", f"b{n}") for n in range(50)])
+    engine.close()
+    assert all(future.done() for future in futures)
+
+
+# ---- as a judge -------------------------------------------------------------------------------
+
+
+def test_it_ranks_a_committees_candidates_and_replays(tmp_path: Path) -> None:
+    found = golden()
+    texts = found.candidates[1]
+    members = [ScriptedMember(f"m{n}", (text,)) for n, text in enumerate(texts)]
+    names = tuple(member.name for member in members)
+    judge = PairRanker(str(RANKER), device="cpu")
+    method = BestOf(names, judge=judge, rule="max_logits")
+    traces: list[Trace] = []
+    with Committee(members, {"default": method, "fused": RankAndFuse(names, judge=judge)}) as committee:
+        answer = committee.ask(found.inputs[1], on_trace=traces.append)
+    assert answer.ranking is not None
+    best = found.ranks[1].index(1)
+    assert answer.text == texts[best]
+    ranks = answer.ranking.ranks
+    assert [ranks[f"c{n}"] for n in range(1, 6)] == found.ranks[1]
+    scores = [answer.ranking.scores[f"c{n}"] or 0.0 for n in range(1, 6)]
+    assert furthest(scores, found.scores[1]) < TOLERANCE
+    (work,) = traces[0].of(WorkDone)
+    assert work.actor == "pair_ranker"
+    assert work.work in traces[0].critical_path.calls
+    traces[0].save(tmp_path / "run.jsonl")
+    assert replay(Trace.load(tmp_path / "run.jsonl")).text == answer.text
+
+
+def test_the_source_is_the_question_or_the_conversation() -> None:
+    assert source_of([Message("system", "Be brief."), Message("user", "Why?")]) == "Be brief.Why?"
+    turns = [Message("user", "Who?"), Message("assistant", "Goethe."), Message("user", "When?")]
+    assert source_of(turns) == "USER: Who?\nASSISTANT: Goethe.\nUSER: When?"
