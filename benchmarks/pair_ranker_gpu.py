@@ -4,8 +4,9 @@
 
 The peer is the reference's way: one padded forward for every ordered pair of candidate places and batch
 of 8 requests, in fp16. Ours is the engine: all pairs of all requests in one queue, cut by length, in
-fp16 too, plain and compiled, and plain in bf16. The limit is the card: the share of a matrix product's rate, measured in the same
-run, that the encoder's arithmetic alone amounts to. Lengths are log-normal; sides take turns.
+fp16 too, plain and compiled, and plain in bf16. The limit is the card: the share of a matrix product's
+rate, measured in the same run, that the encoder's arithmetic alone amounts to. Lengths are log-normal;
+sides take turns.
 """
 
 from __future__ import annotations
