@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import re
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,11 +19,13 @@ from coterie import (
     AnswerPiece,
     Committee,
     ConfigError,
+    Length,
     Limits,
     NoAnswer,
     PeerBlend,
     Piece,
     Price,
+    RankAndFuse,
     Reply,
     ScriptedMember,
     Trace,
@@ -27,7 +33,9 @@ from coterie import (
     save_trace,
 )
 from coterie.config import CacheSettings
-from coterie.types import FailureKind, Message, Sampling
+from coterie.members.scripted import ScriptedModel
+from coterie.protocols import House, Run
+from coterie.types import Candidate, FailureKind, Message, Request, Sampling, Standing
 
 QUESTION = "What is the capital of France?"
 
@@ -303,3 +311,141 @@ def test_a_seed_fixes_the_order_of_ballots() -> None:
 
     assert labels(7) == labels(7)
     assert labels(7) != labels(8)
+
+
+# ---- what a second pair of eyes found ---------------------------------------------------------
+
+
+def test_abstentions_fill_no_quorum_and_a_slow_reviewer_may_still_write() -> None:
+    def script(request: Request, number: int) -> Reply:
+        asked = request.messages[-1].text
+        if "reviewing answers" in asked:
+            found = re.findall(r'<answer-\w+ id="(\w+)">', asked)
+            return Reply(json.dumps({"scores": dict.fromkeys(found, 3), "reason": "so"}), latency_s=0.3)
+        return Reply("fused" if "were ranked" in asked else "mine")
+
+    cannot = [ScriptedMember(f"r{n}", (f"answer {n}", "no ballot")) for n in range(2)]
+    can = [ScriptedMember(name, script=script) for name in ("a", "b")]
+    names = ("r0", "r1", "a", "b")
+    limits = Limits(deadline_s=10, quorum=2, grace_s=0.1)
+    with Committee([*cannot, *can], {"default": PeerBlend(names, aggregator="a")}, limits) as committee:
+        answer = committee.ask(QUESTION)
+    assert {j.judge for j in answer.judgements if j.about} == {"a", "b"}
+    assert (answer.text, answer.how) == ("fused", "fused")
+
+
+def test_closing_while_others_ask_leaves_nobody_waiting() -> None:
+    committee = Committee([ScriptedMember("a", (Reply(hang=True),))], {"default": Vote(("a",))})
+    ended: list[str] = []
+
+    def ask() -> None:
+        try:
+            committee.ask(QUESTION)
+        except BaseException as error:
+            ended.append(type(error).__name__)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.2)
+    committee.close()
+    asking.join(timeout=5)
+    assert not asking.is_alive()
+    assert ended == ["CancelledError"]
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["own-loop", "background-loop"])
+def test_a_stream_that_runs_out_of_time_says_so(native: bool) -> None:
+    async def all_of(committee: Committee) -> list[object]:
+        async with asyncio.timeout(0.2):
+            return [item async for item in committee.astream(QUESTION)]
+
+    async def read(committee: Committee) -> None:
+        with pytest.raises(TimeoutError):
+            await all_of(committee)
+
+    async def main() -> None:
+        committee = Committee([ScriptedMember("a", (Reply("A", hang=True),))], {"default": Vote(("a",))})
+        if native:
+            async with committee:
+                await read(committee)
+        else:
+            await read(committee)
+            await asyncio.to_thread(committee.close)
+
+    asyncio.run(main())
+
+
+def test_asking_from_within_an_answer_is_refused_and_not_deadlocked(caplog: pytest.LogCaptureFixture) -> None:
+    with Committee([ScriptedMember("a", ("A",))], {"default": Vote(("a",))}) as committee:
+        asked_again: list[Answer] = []
+        answer = committee.ask(QUESTION, on_trace=lambda _: asked_again.append(committee.ask(QUESTION)))
+    assert asked_again == []
+    assert answer.text == "A"
+    assert "aask" in caplog.text
+
+
+def test_a_trace_that_nobody_can_take_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(trace: Trace) -> None:
+        raise OSError("disk full")
+
+    with Committee([ScriptedMember("a", ("A",))], {"default": Vote(("a",))}) as committee:
+        assert committee.ask(QUESTION, on_trace=broken).text == "A"
+    assert "disk full" in caplog.text
+
+
+def test_a_defect_while_opening_is_that_members_failure_alone(caplog: pytest.LogCaptureFixture) -> None:
+    @dataclass(frozen=True)
+    class Broken(ScriptedMember):
+        async def open(self, house: House) -> ScriptedModel:
+            raise ValueError("no weights here")
+
+    members = [Broken("broken", ("x",)), ScriptedMember("good", ("fine",))]
+    with Committee(members, {"default": Vote(("broken", "good"))}) as committee:
+        answer = committee.ask(QUESTION)
+    assert answer.text == "fine"
+    assert [(f.member, "no weights here" in f.error) for f in answer.failures] == [("broken", True)]
+    assert "broken" in caplog.text
+
+
+def test_a_fuser_that_selects_is_shown_too() -> None:
+    @dataclass(frozen=True)
+    class Selects:
+        async def fuse(self, request: Request, best: Sequence[Standing], run: Run) -> Candidate:
+            return best[-1].candidate
+
+    members = [ScriptedMember(name, (name * 3,)) for name in ("a", "b")]
+    method = RankAndFuse(("a", "b"), judge=Length(), rule="mean", fuser=Selects())
+
+    async def main() -> tuple[str, str]:
+        async with Committee(members, {"default": method}) as committee:
+            items = [item async for item in committee.astream(QUESTION)]
+        shown = "".join(item.text for item in items if isinstance(item, AnswerPiece))
+        assert isinstance(items[-1], Answer)
+        return shown, items[-1].text
+
+    shown, text = asyncio.run(main())
+    assert shown == text == "bbb"
+
+
+def test_one_huge_answer_blinds_nobody() -> None:
+    seen: list[int] = []
+
+    def script(request: Request, number: int) -> str:
+        seen.append(sum(len(message.text) for message in request.messages))
+        return "short"
+
+    huge = ScriptedMember("huge", ("spam " * 400_000,))
+    members = [huge, *(ScriptedMember(name, script=script) for name in ("a", "b"))]
+    with Committee(members, {"default": PeerBlend(("huge", "a", "b"), aggregator="a")}) as committee:
+        committee.ask(QUESTION)
+    assert max(seen) < 110_000
+
+
+def test_a_budget_bounds_answers_that_nothing_else_bounds() -> None:
+    members = [ScriptedMember(f"m{n}", ("word " * 500,), price=Price(0, 20.0)) for n in range(10)]
+    names = tuple(member.name for member in members)
+    with Committee(members, {"default": Vote(names)}, Limits(max_usd=0.05)) as committee:
+        answer = committee.ask(QUESTION)
+    assert answer.usage.cost_usd is not None
+    assert answer.usage.cost_usd <= 0.05
+    assert answer.partial is True

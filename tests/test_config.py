@@ -404,3 +404,11 @@ def test_a_member_needs_a_name() -> None:
 def test_a_default_that_holds_a_variable_is_refused_and_not_misread() -> None:
     with pytest.raises(ConfigError, match="cannot hold a variable"):
         loads('members: {a: {engine: scripted, replies: ["${A:-${B}}"]}}', env={"B": "b"})
+
+
+def test_json_with_tabs_and_escaped_emoji_is_a_configuration_too() -> None:
+    data = {"members": {"a": {"engine": "scripted", "replies": ["\U0001f600"]}}}
+    made = loads(json.dumps(data, indent="\t"), env={})
+    assert made.members["a"].replies == ("\U0001f600",)  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="twice"):
+        loads('{"members": {}, "members": {}}', env={})

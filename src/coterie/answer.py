@@ -38,6 +38,8 @@ class Answer:
     trace: Trace
     id: str
     """The run's id."""
+    replayed: bool = False
+    """True when no member was called for it."""
 
     def __str__(self) -> str:
         return self.text
@@ -84,7 +86,7 @@ class Answer:
             "judgements": [asdict(judgement) for judgement in self.judgements],
             "ranking": asdict(ranking) if ranking else None,
             "failures": failures_json(self.failures),
-            "usage": usage_json(self.trace, self.usage),
+            "usage": usage_json(Trace(()) if self.replayed else self.trace, self.usage),
             "timing": asdict(self.timing) | {"ratio": self.timing.ratio},
             "notes": list(self.notes),
         }

@@ -9,6 +9,7 @@ background loop, behind which everything stays open from call to call, and which
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import threading
@@ -31,6 +32,8 @@ from coterie.run import Channel, LiveRun, ResponseCache, Seat, StreamItem
 from coterie.specs import describe
 from coterie.trace import Status, Trace
 from coterie.types import Json, Limits, Message, Request, Sampling
+
+log = logging.getLogger("coterie")
 
 T = TypeVar("T")
 
@@ -158,11 +161,21 @@ class Committee:
     async def _bridged(self, order: _Order) -> AsyncGenerator[StreamItem | Answer]:
         """The stream of the background loop, fetched one item at a time, so that a slow reader holds it back."""
         stream = self._stream(order)
+        turn = asyncio.Lock()  # of the other loop: a step that was cancelled ends before the stream is closed
+
+        async def step() -> StreamItem | Answer | None:
+            async with turn:
+                return await anext(stream, None)
+
+        async def end() -> None:
+            async with turn:
+                await stream.aclose()
+
         try:
-            while (item := await self._door.bridge(anext(stream, None))) is not None:
+            while (item := await self._door.bridge(step())) is not None:
                 yield item
         finally:
-            await asyncio.shield(self._door.bridge(stream.aclose()))
+            await asyncio.shield(self._door.bridge(end()))
 
     # ---- the request --------------------------------------------------------------------------
 
@@ -249,6 +262,10 @@ class _Opened:
             model = await spec.open(self.house)
         except CoterieError as error:
             return Seat(spec.card, None, f"could not be opened: {error}", spec.timeout_s, spec.retries)
+        except Exception as error:  # one member's defect must not take the others down
+            log.exception("member %r could not be opened", spec.name)
+            said = f"could not be opened: {type(error).__name__}: {error}"
+            return Seat(spec.card, None, said, spec.timeout_s, spec.retries)
         most = model.card.max_concurrency
         slots = asyncio.Semaphore(most) if most else None
         return Seat(model.card, model, "", spec.timeout_s, spec.retries, slots)
@@ -288,8 +305,7 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         raise
     finally:
         run.finish(status, failed)
-        if on_trace is not None:
-            on_trace(run.ledger.trace)
+        _hand_over(run.ledger.trace, on_trace)
     ledger = run.ledger
     text = result.candidate.text
     return Answer(
@@ -303,6 +319,15 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         ledger.trace,
         run.id,
     )
+
+
+def _hand_over(trace: Trace, on_trace: TraceSink | None) -> None:
+    """Give the trace to whoever wants it; what goes wrong there must not cost the answer."""
+    try:
+        if on_trace is not None:
+            on_trace(trace)
+    except Exception:
+        log.exception("the trace of %s could not be handed over", trace.started.run)
 
 
 def save_trace(path: str | os.PathLike[str]) -> TraceSink:

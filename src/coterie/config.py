@@ -7,6 +7,7 @@ replaced from the environment after the file is parsed, so that a value cannot b
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -68,7 +69,9 @@ def loads(text: str, name: str = "configuration", env: Mapping[str, str] | None 
     import yaml
 
     try:
-        data = yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
+        data = _json(text)
+        if data is None:
+            data = yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
         return _config(_substituted(data, os.environ if env is None else env, ()))
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}{_syntax(error)}") from None  # its own text quotes the line, secrets included
@@ -166,6 +169,24 @@ def _variable(match: re.Match[str], env: Mapping[str, str], path: Sequence[str |
 # ---- lines ------------------------------------------------------------------------------------
 
 
+def _json(text: str) -> Json:
+    """What a JSON text holds, ``None`` for one that is none: YAML's reader takes most of JSON, but no tabs."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return None  # YAML's reader says what is wrong, and where
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """A JSON object. Raises `ValueError` for a key that stands twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
 def _loader() -> Any:
     """YAML's safe loader, except that a key given twice is an error and not a silent loss."""
     import yaml
@@ -198,7 +219,10 @@ def _line(text: str, path: Sequence[str | int]) -> int:
     """The line at which `path`, or as much of it as there is, stands."""
     import yaml
 
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:  # JSON that YAML's reader cannot take
+        return 1
     line = node.start_mark.line if node else 0
     for step in path:
         found = next(((key, value) for key, value in _children(node) if key == str(step)), None)

@@ -6,9 +6,15 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from coterie.errors import ConfigError
+
 T = TypeVar("T")
+
+SETTLING_S = 5.0
+"""How long cancelled work may take to clean up after itself."""
 
 
 class Door:
@@ -23,22 +29,23 @@ class Door:
     def open(self) -> bool:
         return self._loop is not None
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop behind the door, running."""
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start `work` behind the door, which opens where it was closed."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="coterie", daemon=True)
                 self._thread.start()
-            return self._loop
-
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start `work` behind the door."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` returns. An interrupt cancels it, and goes on once it has ended."""
+        """What `work` returns. An interrupt cancels it, and goes on once it has ended.
+
+        Raises `ConfigError` on the door's own thread, which would wait for itself.
+        """
+        if self.is_here:
+            work.close()
+            raise ConfigError("asked from within an answer that is being made: use 'await committee.aask(...)' there")
         future = self.submit(work)
         try:
             return future.result()
@@ -51,10 +58,21 @@ class Door:
     async def bridge(self, work: Awaitable[T]) -> T:
         """What `work` returns, awaited from another loop; cancelling here cancels it there."""
 
-        async def awaited() -> T:
-            return await work
+        ended: Future[None] = Future()
 
-        return await asyncio.wrap_future(self.submit(awaited()))
+        async def awaited() -> T:
+            try:
+                return await work
+            finally:
+                ended.set_result(None)
+
+        try:
+            return await asyncio.wrap_future(self.submit(awaited()))
+        except asyncio.CancelledError:
+            with suppress(TimeoutError):  # let what was cancelled clean up after itself
+                async with asyncio.timeout(SETTLING_S):
+                    await asyncio.shield(asyncio.wrap_future(ended))
+            raise
 
     def _settle(self) -> None:
         """Wait until cancelled work has cleaned up after itself."""
@@ -63,7 +81,7 @@ class Door:
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             cancelled = [task for task in tasks if task is not None and task.cancelling()]
             if cancelled:
-                await asyncio.wait(cancelled, timeout=5)
+                await asyncio.wait(cancelled, timeout=SETTLING_S)
 
         self.submit(others()).result()
 
@@ -78,12 +96,18 @@ class Door:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is None or thread is None:
             return
-        asyncio.run_coroutine_threadsafe(_tidied(loop), loop).result()
+        asyncio.run_coroutine_threadsafe(_tidied(loop), loop).result()  # whoever still waits is cancelled
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
 async def _tidied(loop: asyncio.AbstractEventLoop) -> None:
+    others = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in others:
+        if task is not None:
+            task.cancel()
+    if others:
+        await asyncio.wait([task for task in others if task is not None], timeout=SETTLING_S)
     await loop.shutdown_asyncgens()
     await loop.shutdown_default_executor()

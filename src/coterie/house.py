@@ -32,7 +32,8 @@ class House:
         try:
             return await asyncio.shield(task)
         except Exception:
-            self._opened.pop(spec, None)
+            if self._opened.get(spec) is task:
+                del self._opened[spec]
             raise
 
     async def __aenter__(self) -> House:

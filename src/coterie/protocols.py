@@ -188,8 +188,12 @@ class Run(Protocol):
         """The log-probability of each text under `member`, as the answer to `request`."""
         ...
 
-    async def gather(self, calls: Sequence[Awaitable[T]]) -> list[T | None]:
-        """Await calls side by side, in order, under the quorum rule of `generate`; ``None`` for one that was cut."""
+    async def gather(self, calls: Sequence[Awaitable[T]], *, every: bool = False) -> list[T | None]:
+        """Await calls side by side, in order; ``None`` for one that was cut.
+
+        Under the quorum rule of `generate`, where failures and abstentions count for nothing, unless
+        `every` one is to be waited for.
+        """
         ...
 
     async def compose(self, member: str, request: Request, parents: Sequence[Candidate]) -> Candidate | Failure:

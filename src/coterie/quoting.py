@@ -13,6 +13,9 @@ from itertools import product
 
 from coterie.types import Message
 
+UNKNOWN_WINDOW_TOKENS = 32_768
+"""What a member is taken to read where its context window is not known: one huge answer must not blind everybody."""
+
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 

@@ -40,7 +40,7 @@ async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_tr
     async with House() as house:
         run = LiveRun(started.request, seats, limits, seed=started.seed, house=house, method=(started.method, spec))
         answer = await conduct(run, method, started.method, on_trace)
-    return replace(answer, usage=Usage())
+    return replace(answer, usage=Usage(), replayed=True)
 
 
 def replay(trace: Trace, changes: Mapping[str, Json] | None = None, on_trace: TraceSink | None = None) -> Answer:
@@ -77,6 +77,7 @@ class _Recorded:
                 self._outcomes[self._key(started.request or self._own, started.texts)].append(outcome)
 
     async def generate(self, request: Request, emit: Emit | None) -> Completion:
+        await asyncio.sleep(0)  # as then, calls made side by side are all under way before one of them fails
         outcome = self._next(self._key(request, None))
         assert isinstance(outcome, Completion)  # noqa: S101 - a call without texts ended in a completion
         if emit is not None:
@@ -84,6 +85,7 @@ class _Recorded:
         return outcome
 
     async def score(self, request: Request, texts: Sequence[str]) -> Scores:
+        await asyncio.sleep(0)
         outcome = self._next(self._key(request, tuple(texts)))
         assert isinstance(outcome, Scores)  # noqa: S101 - a call with texts ended in scores
         return outcome

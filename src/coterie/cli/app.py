@@ -60,6 +60,9 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # nowhere to print to
+        screen.complain(error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

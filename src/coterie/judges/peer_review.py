@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from coterie.judges import ballot
 from coterie.protocols import Run
-from coterie.quoting import Quotes, clipped, labels
+from coterie.quoting import UNKNOWN_WINDOW_TOKENS, Quotes, clipped, labels
 from coterie.types import (
     BallotMode,
     Candidate,
@@ -70,7 +70,7 @@ class PeerReview:
     less_unconditional: bool = False
     """Likelihood ballots subtract the answer's log-probability without the conversation."""
     max_tokens: int = 400
-    """Room for a written ballot."""
+    """Room for a written ballot; more where many candidates need it."""
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -107,9 +107,10 @@ class PeerReview:
         self, card: Card, request: Request, others: Sequence[Candidate], run: Run, rng: random.Random
     ) -> Judgement:
         names = labels(len(others), rng)
+        room = max(self.max_tokens, 150 + 10 * len(names))
         form = ", ".join(f'"{name}": <1-5>' for name in names)
-        prompt = _prompt(card, request, others, names, _LISTWISE.format(labels=form), rng, self.max_tokens)
-        asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=self.max_tokens))
+        prompt = _prompt(card, request, others, names, _LISTWISE.format(labels=form), rng, room)
+        asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=room))
         if Capability.SCHEMA in card.capabilities:
             asked = Request(asked.messages, asked.sampling, schema=ballot.schema(names))
         said = await run.ask(card.name, asked, stage="review", needs=_ids(others))
@@ -136,7 +137,9 @@ class PeerReview:
             asked = Request((Message("user", prompt),), sampling)
             return await run.ask(card.name, asked, stage="review", needs=(candidate.id,))
 
-        said = await run.gather([ask(candidate) for candidate in others])
+        said = await run.gather([ask(candidate) for candidate in others], every=True)
+        if any(isinstance(s, Failure) and s.kind is FailureKind.CUT for s in said):
+            return Judgement.abstain(card.name, "cut")  # half a ballot is none
         heard = [(c, s) for c, s in zip(others, said, strict=True) if isinstance(s, Completion)]
         if not heard:
             failure = next((s for s in said if isinstance(s, Failure)), None)
@@ -222,9 +225,8 @@ def _prompt(
 
 
 def _fitted(texts: Sequence[str], told: int, context_tokens: int | None, reply_tokens: int) -> Sequence[str]:
-    """Every text whole where the reviewer's window is unknown or wide enough, else each cut to an equal share."""
-    if context_tokens is None:
-        return texts
+    """Every text whole where the reviewer's window is wide enough, else each cut to an equal share."""
+    context_tokens = context_tokens or UNKNOWN_WINDOW_TOKENS
     frame = len(_TASK) + len(_LISTWISE) + FENCE_CHARACTERS * len(texts)
     room = (context_tokens - reply_tokens) * CHARACTERS_A_TOKEN - told - frame
     if sum(map(len, texts)) <= room:

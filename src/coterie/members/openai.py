@@ -101,7 +101,7 @@ class OpenAIMember:
     temperature: float | None = None
     """Sent where the request sets none."""
     context_tokens: int | None = None
-    """Its context window; long candidates are shortened to fit a review. Unknown: nothing is shortened."""
+    """Its context window; long candidates are shortened to fit a review. Taken as 32,768 where left out."""
     structured: bool = True
     """Whether it takes `response_format` with a JSON Schema."""
     shots: tuple[tuple[str, str], ...] | None = None

@@ -68,7 +68,7 @@ class Gathered:
     def completion(self, member: str) -> Completion:
         """The completion. Raises `MemberError` when there is no text (and no tool call), or text no UTF-8 can hold."""
         text = _joined(self.pieces)
-        if not text.strip() and not self.tool_calls:
+        if not text.strip() and not self.tool_calls and not self.logprobs:
             why = f" (finish_reason {self.finish_reason!r})" if self.finish_reason else ""
             raise MemberError(f"an empty answer{why}", FailureKind.EMPTY, usage=_usage(self.usage))
         if not encodable(text):

@@ -83,7 +83,7 @@ class Attempts:
         self.started_s = loop.time()
         ends = self.started_s + min(self.seat.timeout_s, self._left_s)
         try:
-            async with asyncio.timeout_at(ends), self.seat.slots or _FREE:
+            async with asyncio.timeout_at(ends) as clock, self.seat.slots or _FREE:
                 self.started_s = loop.time()
                 while True:
                     self.ledger.take_call()
@@ -93,7 +93,9 @@ class Attempts:
                     except MemberError as error:
                         wait_s = self._before_next_s(error, ends)
                     await asyncio.sleep(wait_s)
-        except TimeoutError:
+        except TimeoutError as error:
+            if not clock.expired():
+                raise MemberError(f"a time-out of its own: {error}", FailureKind.CONNECTION) from error
             raise self._out_of_time() from None
 
     def _before_next_s(self, error: MemberError, ends: float) -> float:

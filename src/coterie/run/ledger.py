@@ -20,6 +20,9 @@ from coterie.types import (
     Usage,
 )
 
+GUESSED_OUTPUT_TOKENS = 1024
+"""How long an answer may become that nothing bounds, for the estimate of its cost."""
+
 BYTES_A_TOKEN = 3
 """A cautious guess for text whose tokens nobody counted: English has about 4, other scripts fewer."""
 
@@ -40,6 +43,8 @@ class Ledger:
         self.judgements: dict[Judgement, str] = {}
         self.rankings: list[tuple[str, frozenset[str]]] = []
         self.partial = False
+        self.shown = False
+        """True when pieces of the answer were published."""
         self._began = time.perf_counter()
         self._numbers = {kind: count(1) for kind in "kcjrw"}
         self._failed: dict[str, Failure] = {}
@@ -86,7 +91,8 @@ class Ledger:
         """Remember that a call failed. A silent one stands in the trace no more than a call never made."""
         if failure.kind in (FailureKind.DEADLINE, FailureKind.BUDGET):
             self.partial = True
-        if failure.kind not in _KEPT_OUT:
+        cut_review = failure.kind is FailureKind.CUT and failure.stage != "generate"
+        if failure.kind not in _KEPT_OUT and not cut_review:  # a slow reviewer may still write well
             self._failed.setdefault(failure.member, failure)
         if failure.kind is not FailureKind.EXCLUDED and not self._said_before(failure):
             self.failures.append(failure)
@@ -144,7 +150,11 @@ def guess_tokens(request: Request, texts: Sequence[str] = ()) -> int:
 
 
 def estimate_usd(price: Price | None, request: Request, texts: Sequence[str] = ()) -> float:
-    """What a call will probably cost at most; 0 when the price is unknown, which a note says."""
+    """What a call will probably cost; 0 when the price is unknown, which a note says.
+
+    Where the request bounds no output, it is taken to be `GUESSED_OUTPUT_TOKENS`.
+    """
     if price is None:
         return 0.0
-    return price.cost_usd(guess_tokens(request, texts), request.sampling.max_tokens or 0) or 0.0
+    output_tokens = 0 if texts else request.sampling.max_tokens or GUESSED_OUTPUT_TOKENS
+    return price.cost_usd(guess_tokens(request, texts), output_tokens) or 0.0

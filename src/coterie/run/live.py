@@ -60,6 +60,9 @@ from coterie.types import (
 T = TypeVar("T")
 R = TypeVar("R", Completion, Scores)
 
+LETTING_GO_S = 1.0
+"""How long a cancelled call may take to let go. A member that swallows cancellation is not waited for."""
+
 CUT = "cut"
 """The message with which the run cancels a call that nobody waits for any more."""
 
@@ -156,6 +159,8 @@ class LiveRun:
         outcome = await self.ask(member, request, stage=stage, needs=needs)
         if isinstance(outcome, Failure):
             return outcome
+        if not outcome.text.strip() and not outcome.tool_calls:
+            return self.ledger.fail(Failure(member, "an empty answer", FailureKind.EMPTY, stage), silent=True)
         return self._offer(Candidate(id_, member, outcome.text, parents, outcome.call, outcome.tool_calls))
 
     async def ask(
@@ -209,9 +214,11 @@ class LiveRun:
         id_ = self.ledger.id("w")
         began = self.ledger.now()
         try:
-            async with asyncio.timeout(max(0.0, self.ledger.left_s)):
+            async with asyncio.timeout(max(0.0, self.ledger.left_s)) as clock:
                 done = await job
         except TimeoutError:
+            if not clock.expired():
+                raise
             error = f"cut off after {self.ledger.now() - began:.1f} s: the request's deadline"
             return self.ledger.fail(Failure(actor, error, FailureKind.DEADLINE, stage, call=id_), silent=True)
         now = self.ledger.now()
@@ -315,18 +322,18 @@ class LiveRun:
         """Book and record a call that gave nothing."""
         price = self._seats[member].card.price
         free = Usage(0, None, None, price.cost_usd(None, None) if price else None)
-        usage = replace(error.usage or free, calls=attempts.tries) + attempts.spent
+        usage = replace(error.usage or free, calls=attempts.tries) + attempts.spent if attempts.tries else Usage()
         latency_s = asyncio.get_running_loop().time() - attempts.started_s
         self.ledger.spend(usage, request)
         return self.ledger.fail(Failure(member, str(error), error.kind, stage, usage, latency_s, call))
 
     # ---- side by side -------------------------------------------------------------------------
 
-    async def gather(self, calls: Sequence[Awaitable[T]]) -> list[T | None]:
+    async def gather(self, calls: Sequence[Awaitable[T]], *, every: bool = False) -> list[T | None]:
         tasks = [asyncio.ensure_future(call) for call in calls]
         why: str | None = CUT
         try:
-            await self._enough(tasks)
+            await self._enough(tasks, len(tasks) if every else self.limits.quorum or len(tasks))
         except asyncio.CancelledError as cancelled:
             why = cancelled.args[0] if cancelled.args else None  # our own calls end for the reason that ended us
             raise
@@ -335,14 +342,14 @@ class LiveRun:
             for task in late:
                 task.cancel(why)
             if late:
-                await asyncio.wait(late)
-        return [None if task.cancelled() else task.result() for task in tasks]
+                await asyncio.wait(late, timeout=LETTING_GO_S)
+        return [None if not task.done() or task.cancelled() else task.result() for task in tasks]
 
-    async def _enough(self, tasks: Sequence[asyncio.Future[T]]) -> None:
+    async def _enough(self, tasks: Sequence[asyncio.Future[T]], wanted: int) -> None:
         """Return when all are done, or when the quorum has answered and the grace time is over."""
         if not tasks:
             return
-        quorum = min(self.limits.quorum or len(tasks), len(tasks))
+        quorum = min(wanted, len(tasks))
         every = asyncio.Event()
         some = asyncio.Event()
         left, good = len(tasks), 0
@@ -405,7 +412,7 @@ class LiveRun:
         ids = result.ranking.order if result.ranking else (result.candidate.id,)
         needs = self.ledger.ranking_over(ids)
         self.ledger.write(AnswerGiven(self.ledger.now(), result.candidate.id, result.how, self.ledger.partial, needs))
-        if result.how != "fused":
+        if not self.ledger.shown:  # nothing of it was written in public
             self.ledger.publish(AnswerPiece(result.candidate.text))
 
 
@@ -419,6 +426,7 @@ class _Emitter:
 
     def __call__(self, text: str) -> None:
         self.used = True
+        self._ledger.shown |= self._answers
         self._ledger.publish(AnswerPiece(text) if self._answers else Piece(self._call, self._member, self._stage, text))
 
     def end(self, outcome: Completion | Failure) -> None:
@@ -426,6 +434,7 @@ class _Emitter:
         if isinstance(outcome, Completion) and not self.used:
             self(outcome.text)
         if isinstance(outcome, Failure) and self._answers and self.used:
+            self._ledger.shown = False
             self._ledger.publish(AnswerReset(outcome.error))
 
 
@@ -439,7 +448,8 @@ def _by_model(cards: Sequence[Card]) -> dict[str, list[str]]:
 
 
 def _is_failure(result: object) -> bool:
-    return result is None or isinstance(result, Failure)
+    """True for what fills no quorum: nothing, a failure, a ballot that says nothing."""
+    return result is None or isinstance(result, Failure) or (isinstance(result, Judgement) and not result.about)
 
 
 def _why_cancelled(cancelled: asyncio.CancelledError) -> MemberError:
