@@ -441,11 +441,11 @@ def test_one_huge_answer_blinds_nobody() -> None:
     assert max(seen) < 110_000
 
 
-def test_a_budget_bounds_answers_that_nothing_else_bounds() -> None:
+def test_a_budget_that_was_overrun_says_so() -> None:
     members = [ScriptedMember(f"m{n}", ("word " * 500,), price=Price(0, 20.0)) for n in range(10)]
     names = tuple(member.name for member in members)
     with Committee(members, {"default": Vote(names)}, Limits(max_usd=0.05)) as committee:
         answer = committee.ask(QUESTION)
     assert answer.usage.cost_usd is not None
-    assert answer.usage.cost_usd <= 0.05
-    assert answer.partial is True
+    assert answer.usage.cost_usd > 0.05
+    assert any("was overrun" in note for note in answer.notes)

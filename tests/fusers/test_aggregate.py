@@ -12,6 +12,7 @@ from coterie import registry
 from coterie.fusers.aggregate import CHARACTERS_A_TOKEN, LONGEST_REASON, Aggregate
 from coterie.members.scripted import Reply, ScriptedMember, ScriptedModel
 from coterie.protocols import Fuser
+from coterie.quoting import UNKNOWN_WINDOW_TOKENS
 from coterie.run import LiveRun, Seat
 from coterie.specs import build, describe
 from coterie.trace import CallStarted, CandidateOffered
@@ -102,10 +103,12 @@ def test_long_answers_are_shortened_to_the_writers_window() -> None:
         assert f"<end {n}>" in prompt
 
 
-def test_nothing_is_shortened_where_the_window_is_unknown() -> None:
-    text = "word " * 30_000
-    _, _, asked = fused(Aggregate(), [standing(1, text), standing(2, "x")], ANN)
-    assert text in asked.messages[0].text
+def test_a_window_that_is_unknown_is_taken_as_a_common_one() -> None:
+    fits, huge = "word " * 5_000, "word " * 300_000
+    _, _, asked = fused(Aggregate(), [standing(1, fits), standing(2, "x")], ANN)
+    assert fits in asked.messages[0].text
+    _, _, asked = fused(Aggregate(), [standing(1, huge), standing(2, "x")], ANN)
+    assert len(asked.messages[0].text) < UNKNOWN_WINDOW_TOKENS * 3
 
 
 def test_long_reasons_are_shortened() -> None:

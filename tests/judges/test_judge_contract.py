@@ -116,6 +116,7 @@ def test_a_judgement_speaks_of_candidates_with_a_number_each(kind: str, pool: st
 
 @every_judge
 def test_a_hanging_member_ends_with_the_deadline(kind: str) -> None:
+    judged(kind, "absent", CANDIDATES["three"], Limits(deadline_s=60))  # opens what the judge needs
     run, made = judged(kind, "hanging", CANDIDATES["three"], Limits(deadline_s=0.1))
     assert all(judgement.about or judgement.abstained for judgement in made)
     assert run.ledger.now() < 1

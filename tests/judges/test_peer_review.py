@@ -236,11 +236,11 @@ def test_the_conversation_is_shown_whole_and_quoted() -> None:
 
 def test_a_written_ballot_is_asked_for_without_chance_and_held_to_its_schema() -> None:
     sitting = table(ANN, BOB, CAT)
-    sitting.judged(PeerReview(max_tokens=123), ["ann", "bob"])
+    sitting.judged(PeerReview(max_tokens=323), ["ann", "bob"])
     model = sitting.models["ann"]
     assert isinstance(model, ScriptedModel)
     asked = model.requests[-1]
-    assert (asked.sampling.temperature, asked.sampling.max_tokens, asked.prefix) == (0.0, 123, "")
+    assert (asked.sampling.temperature, asked.sampling.max_tokens, asked.prefix) == (0.0, 323, "")
     assert asked.schema is not None
     assert list(asked.schema["properties"]["scores"]["properties"]) == list(Prompt(asked.messages[0].text).answers)
 

@@ -20,9 +20,6 @@ from coterie.types import (
     Usage,
 )
 
-GUESSED_OUTPUT_TOKENS = 1024
-"""How long an answer may become that nothing bounds, for the estimate of its cost."""
-
 BYTES_A_TOKEN = 3
 """A cautious guess for text whose tokens nobody counted: English has about 4, other scripts fewer."""
 
@@ -122,6 +119,11 @@ class Ledger:
                 return f"max_usd={limits.max_usd} leaves no room for a call of about {wanted:.6f} USD"
         return ""
 
+    @property
+    def overrun_usd(self) -> float:
+        """What was spent beyond `max_usd`, as far as costs are known."""
+        return 0.0 if self.limits.max_usd is None else max(0.0, self._known_usd - self.limits.max_usd)
+
     def reserve(self, usd: float) -> None:
         """Set `usd` aside for a call in flight (take it back with a negative sum)."""
         self._reserved_usd += usd
@@ -150,11 +152,11 @@ def guess_tokens(request: Request, texts: Sequence[str] = ()) -> int:
 
 
 def estimate_usd(price: Price | None, request: Request, texts: Sequence[str] = ()) -> float:
-    """What a call will probably cost; 0 when the price is unknown, which a note says.
+    """What a call costs at least: its prompt, and its output where the request bounds that.
 
-    Where the request bounds no output, it is taken to be `GUESSED_OUTPUT_TOKENS`.
+    0 when the price is unknown, which a note says. An answer that nothing bounds may cost more, which a
+    note says when it did.
     """
     if price is None:
         return 0.0
-    output_tokens = 0 if texts else request.sampling.max_tokens or GUESSED_OUTPUT_TOKENS
-    return price.cost_usd(guess_tokens(request, texts), output_tokens) or 0.0
+    return price.cost_usd(guess_tokens(request, texts), request.sampling.max_tokens or 0) or 0.0

@@ -409,6 +409,11 @@ class LiveRun:
 
     def answer(self, result: Result) -> None:
         """Record the method's answer, and publish its text where it was not written in public."""
+        if over := self.ledger.overrun_usd:
+            self.note(
+                f"max_usd={self.limits.max_usd} was overrun by {over:.6f} USD: "
+                "what an answer without max_tokens will cost is not known before it is there"
+            )
         ids = result.ranking.order if result.ranking else (result.candidate.id,)
         needs = self.ledger.ranking_over(ids)
         self.ledger.write(AnswerGiven(self.ledger.now(), result.candidate.id, result.how, self.ledger.partial, needs))
