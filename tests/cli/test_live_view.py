@@ -181,7 +181,7 @@ def test_a_models_words_do_not_drive_the_terminal() -> None:
 @pytest.mark.parametrize("width", [1, 2, 5, 12, 20, 300])
 def test_any_width_will_do(width: int) -> None:
     items = (*wrote("k1", "a-member-of-a-very-long-name", "東京 " * 50, "x" * 500), *REVIEWED, AnswerPiece("😀" * 300))
-    drawn(seeing(*items), width=width, height=5)
+    assert drawn(seeing(*items), width=width, height=5).strip()
 
 
 # ---- in a terminal ----------------------------------------------------------------------------

@@ -127,9 +127,11 @@ def test_a_file_is_read_once_for_all_its_members(path: str) -> None:
         async with House() as house:
             await RecordedMember("big", path, "big").open(house)
             await asyncio.to_thread(Path(path).unlink)
-            await RecordedMember("small", path, "small").open(house)
+            small = await RecordedMember("small", path, "small").open(house)
+            assert small.card.name == "small"
 
     asyncio.run(go())
+    assert not Path(path).exists()
 
 
 # ---- failures ---------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from coterie.errors import ConfigError, MemberError, NoAnswer
 from coterie.protocols import Emit, Fuser, House, Judge, Opens, Scorer
 from coterie.run.cache import ResponseCache
 from coterie.run.calls import Attempts, Seat, defect
+from coterie.run.emitter import Emitter
 from coterie.run.ledger import Ledger, estimate_usd
-from coterie.run.stream import AnswerPiece, AnswerReset, Channel, Piece
+from coterie.run.stream import AnswerPiece, Channel
 from coterie.trace import (
     AnswerGiven,
     CallFinished,
@@ -167,7 +168,7 @@ class LiveRun:
         self, member: str, request: Request, *, stage: str = "ask", needs: Sequence[str] = ()
     ) -> Completion | Failure:
         call = self.ledger.id("k")
-        emit = _Emitter(self.ledger, call, member, stage, answers=self._answers) if self.ledger.channel else None
+        emit = Emitter(self.ledger, call, member, stage, answers=self._answers) if self.ledger.channel else None
 
         if self._cache and (kept := self._cache.get(member, request)):
             return self._recalled(kept, call, request, stage, needs, emit)
@@ -184,7 +185,7 @@ class LiveRun:
         return outcome
 
     def _recalled(
-        self, kept: Completion, call: str, request: Request, stage: str, needs: Sequence[str], emit: _Emitter | None
+        self, kept: Completion, call: str, request: Request, stage: str, needs: Sequence[str], emit: Emitter | None
     ) -> Completion:
         """A completion out of the cache, recorded as such."""
         now = self.ledger.now()
@@ -229,7 +230,7 @@ class LiveRun:
         self, author: str, job: Callable[[Emit | None], Awaitable[str]], parents: Sequence[Candidate]
     ) -> Candidate | Failure:
         ids = tuple(candidate.id for candidate in parents)
-        emit = _Emitter(self.ledger, author, author, "fuse", answers=self._answers) if self.ledger.channel else None
+        emit = Emitter(self.ledger, author, author, "fuse", answers=self._answers) if self.ledger.channel else None
         needs = (*ids, *self.ledger.ranking_over(ids))
         outcome = await self.work(author, job(emit), stage="fuse", needs=needs)
         text = "" if isinstance(outcome, Failure) else outcome[1]
@@ -260,7 +261,7 @@ class LiveRun:
         work: Callable[[Any], Awaitable[R]],
         *,
         texts: tuple[str, ...] | None = None,
-        emit: _Emitter | None = None,
+        emit: Emitter | None = None,
     ) -> R | Failure:
         ledger = self.ledger
         refused = self._refused(member, call, stage, request, texts or ())
@@ -419,28 +420,6 @@ class LiveRun:
         self.ledger.write(AnswerGiven(self.ledger.now(), result.candidate.id, result.how, self.ledger.partial, needs))
         if not self.ledger.shown:  # nothing of it was written in public
             self.ledger.publish(AnswerPiece(result.candidate.text))
-
-
-class _Emitter:
-    """Publishes the pieces of one call: as the answer, or as what a member is writing."""
-
-    def __init__(self, ledger: Ledger, call: str, member: str, stage: str, *, answers: bool) -> None:
-        self._ledger, self._call, self._member, self._stage = ledger, call, member, stage
-        self._answers = answers
-        self.used = False
-
-    def __call__(self, text: str) -> None:
-        self.used = True
-        self._ledger.shown |= self._answers
-        self._ledger.publish(AnswerPiece(text) if self._answers else Piece(self._call, self._member, self._stage, text))
-
-    def end(self, outcome: Completion | Failure) -> None:
-        """Publish a text that came whole; take back what was shown of an answer that came to nothing."""
-        if isinstance(outcome, Completion) and not self.used:
-            self(outcome.text)
-        if isinstance(outcome, Failure) and self._answers and self.used:
-            self._ledger.shown = False
-            self._ledger.publish(AnswerReset(outcome.error))
 
 
 def _by_model(cards: Sequence[Card]) -> dict[str, list[str]]:
