@@ -20,8 +20,11 @@ SMOL = "smollm2-135m-instruct"
 GEMMA = "gemma-3-270m"
 PULL = f"from coterie import weights; print(weights.pull({SMOL!r}))"
 PULL_THAT_WAITS = f"""
+import signal
 import time
 from coterie import weights
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 
 def wait_in_the_middle(what, done, total):
     print(what, flush=True)
