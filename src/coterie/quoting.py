@@ -16,6 +16,12 @@ from coterie.types import Message
 UNKNOWN_WINDOW_TOKENS = 32_768
 """What a member is taken to read where its context window is not known: one huge answer must not blind everybody."""
 
+CHARACTERS_A_TOKEN = 3
+"""How much text surely fits a token of a member's window."""
+
+SHORTEST_SHARE = 200
+"""Characters that are left of a text however little room there is."""
+
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -51,6 +57,13 @@ def labels(number: int, rng: random.Random) -> list[str]:
 @cache
 def _every_label(length: int) -> Sequence[str]:
     return ["".join(letters) for letters in product(_LETTERS, repeat=length)]
+
+
+def fitted(texts: Sequence[str], characters: int) -> Sequence[str]:
+    """`texts` as they are when they fit together, else each clipped to an equal share of `characters`."""
+    if sum(map(len, texts)) <= characters:
+        return texts
+    return [clipped(text, max(SHORTEST_SHARE, characters // len(texts))) for text in texts]
 
 
 def clipped(text: str, characters: int) -> str:

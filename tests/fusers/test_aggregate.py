@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from coterie import registry
-from coterie.fusers.aggregate import CHARACTERS_A_TOKEN, LONGEST_REASON, Aggregate
+from coterie.fusers.aggregate import LONGEST_REASON, Aggregate
 from coterie.members.scripted import Reply, ScriptedMember, ScriptedModel
 from coterie.protocols import Fuser
-from coterie.quoting import UNKNOWN_WINDOW_TOKENS
+from coterie.quoting import CHARACTERS_A_TOKEN, UNKNOWN_WINDOW_TOKENS
 from coterie.run import LiveRun, Seat
 from coterie.specs import build, describe
 from coterie.trace import CallStarted, CandidateOffered

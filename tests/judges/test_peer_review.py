@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from coterie.judges.peer_review import CHARACTERS_A_TOKEN, IMPOSSIBLE, PeerReview, expected_score
+from coterie.judges.peer_review import IMPOSSIBLE, PeerReview, expected_score
 from coterie.members.scripted import Reply, ScriptedMember, ScriptedModel
 from coterie.protocols import Emit, Model
+from coterie.quoting import CHARACTERS_A_TOKEN
 from coterie.ranking import normalised_borda
 from coterie.run import LiveRun, Seat
 from coterie.trace import CallFinished, CallStarted

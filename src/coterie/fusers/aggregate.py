@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from coterie.protocols import Run
-from coterie.quoting import UNKNOWN_WINDOW_TOKENS, Quotes, clipped
+from coterie.quoting import CHARACTERS_A_TOKEN, UNKNOWN_WINDOW_TOKENS, Quotes, clipped, fitted
 from coterie.types import Candidate, Failure, Message, Request, Standing
-
-CHARACTERS_A_TOKEN = 3
-"""How much text surely fits a token of the aggregator's window."""
 
 FENCE_CHARACTERS = 80
 """What a fence and its heading take for each quoted text, at most."""
@@ -61,8 +58,7 @@ def _prompt(request: Request, best: Sequence[Standing], run: Run, context_tokens
     reply_tokens = request.sampling.max_tokens or context_tokens // 4
     told = sum(len(text) + FENCE_CHARACTERS for text in (*asked, *reasons)) + FENCE_CHARACTERS * len(best)
     room = (context_tokens - reply_tokens) * CHARACTERS_A_TOKEN - told - len(_TASK)
-    if sum(map(len, texts)) > room:
-        texts = [clipped(text, max(200, room // len(texts))) for text in texts]
+    texts = list(fitted(texts, room))
     quotes = Quotes(run.rng("quotes", "fuse"), [*asked, *texts, *reasons])
     blocks = []
     for place, (standing, text, said) in enumerate(zip(best, texts, reasons, strict=True), 1):

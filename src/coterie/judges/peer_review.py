@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from coterie.judges import ballot
 from coterie.protocols import Run
-from coterie.quoting import UNKNOWN_WINDOW_TOKENS, Quotes, clipped, labels
+from coterie.quoting import CHARACTERS_A_TOKEN, UNKNOWN_WINDOW_TOKENS, Quotes, fitted, labels
 from coterie.types import (
     BallotMode,
     Candidate,
@@ -29,9 +29,6 @@ from coterie.types import (
     Sampling,
     TextScore,
 )
-
-CHARACTERS_A_TOKEN = 3
-"""How much text surely fits a token of a reviewer's window."""
 
 FENCE_CHARACTERS = 80
 """What a fence and a line of the form take for each quoted text, at most."""
@@ -229,9 +226,7 @@ def _fitted(texts: Sequence[str], told: int, context_tokens: int | None, reply_t
     context_tokens = context_tokens or UNKNOWN_WINDOW_TOKENS
     frame = len(_TASK) + len(_LISTWISE) + FENCE_CHARACTERS * len(texts)
     room = (context_tokens - reply_tokens) * CHARACTERS_A_TOKEN - told - frame
-    if sum(map(len, texts)) <= room:
-        return texts
-    return [clipped(text, max(200, room // len(texts))) for text in texts]
+    return fitted(texts, room)
 
 
 def _failed(reviewer: str, failure: Failure) -> Judgement:

@@ -8,7 +8,7 @@ from itertools import count
 
 from coterie.errors import MemberError
 from coterie.run.stream import Channel, StreamItem
-from coterie.trace import CallFailed, Event, Trace
+from coterie.trace import CallFailed, CandidateOffered, Event, Trace
 from coterie.types import (
     Candidate,
     Failure,
@@ -36,7 +36,6 @@ class Ledger:
         self.usage = Usage()
         self.events: list[Event] = []
         self.failures: list[Failure] = []
-        self.candidates: list[Candidate] = []
         self.judgements: dict[Judgement, str] = {}
         self.rankings: list[tuple[str, frozenset[str]]] = []
         self.partial = False
@@ -72,6 +71,11 @@ class Ledger:
     def publish(self, item: StreamItem) -> None:
         if self.channel is not None:
             self.channel.put(item)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """What was offered so far, fused texts included."""
+        return [event.candidate for event in self.events if isinstance(event, CandidateOffered)]
 
     @property
     def trace(self) -> Trace:

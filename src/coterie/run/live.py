@@ -245,7 +245,6 @@ class LiveRun:
         return self._offer(Candidate(self.ledger.id("c"), author, text, ids, outcome[0]))
 
     def _offer(self, candidate: Candidate) -> Candidate:
-        self.ledger.candidates.append(candidate)
         self.ledger.write(CandidateOffered(self.ledger.now(), candidate))
         return candidate
 
