@@ -25,10 +25,10 @@ from typing import Any
 
 import torch
 
+from coterie.judges.engine import Engine, Row
 from coterie.judges.pair_ranker.checkpoint import DEBERTA_V3_LARGE
-from coterie.judges.pair_ranker.encoding import Pair, Row
-from coterie.judges.pair_ranker.engine import PairEngine
-from coterie.judges.pair_ranker.network import PairNetwork
+from coterie.judges.pair_ranker.encoding import Pair
+from coterie.judges.pair_ranker.network import PairNetwork, TorchForward
 
 CANDIDATES = 11
 SIGMA = 0.6
@@ -112,9 +112,8 @@ def engine_way(
     network: PairNetwork, requests: Sequence[Request], device: str, budget: int
 ) -> tuple[list[float], float]:
     """Logits through the engine, and its share of padding."""
-    source: Any = Ids(requests)
-    engine = PairEngine(source, network, device=device, budget_tokens=budget, pad_to=8)
-    scores = engine.compare(pairs_of(requests))
+    engine = Engine(Ids(requests).row, TorchForward(network, device), budget_tokens=budget, pad_to=8)
+    scores = engine.score(pairs_of(requests))
     engine.close()
     return [left - right for left, right in scores], engine.spent.padding
 

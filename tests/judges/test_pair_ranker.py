@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from coterie import Committee, ConfigError, RankAndFuse, ScriptedMember, Trace, replay
+from coterie.judges.engine import Engine
 from coterie.judges.pair_ranker import PairRanker, PairRankerWeights
-from coterie.judges.pair_ranker.encoding import Pair
+from coterie.judges.pair_ranker.checkpoint import find
+from coterie.judges.pair_ranker.encoding import Pair, PairEncoder
 from coterie.judges.pair_ranker.judge import source_of
 from coterie.methods.best_of import BestOf
 from coterie.trace import WorkDone
@@ -27,11 +29,9 @@ torch = pytest.importorskip("torch", reason="the pair ranker needs the extra tor
 
 TOLERANCE = 1e-6
 
-from coterie.judges.pair_ranker.engine import PairEngine  # noqa: E402
-
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[PairEngine]:
+def engine() -> Iterator[Engine[Pair]]:
     loaded = PairRankerWeights(str(RANKER), device="cpu").load()
     yield loaded
     loaded.close()
@@ -46,8 +46,8 @@ def golden_pairs() -> list[tuple[Pair, float]]:
     ]
 
 
-def logits(engine: PairEngine, pairs: Sequence[Pair]) -> list[float]:
-    return [left - right for left, right in engine.compare(pairs)]
+def logits(engine: Engine[Pair], pairs: Sequence[Pair]) -> list[float]:
+    return [left - right for left, right in engine.score(pairs)]
 
 
 def furthest(found: Sequence[float], wanted: Sequence[float]) -> float:
@@ -124,23 +124,24 @@ TRICKY = [
 
 
 @pytest.mark.parametrize("text", TRICKY)
-def test_marks_and_oddities_in_a_text_are_words_like_others(engine: PairEngine, text: str) -> None:
+def test_marks_and_oddities_in_a_text_are_words_like_others(engine: Engine[Pair], text: str) -> None:
+    encoder = PairEncoder(find(str(RANKER)))
     for pair in (Pair(text, "good", "bad"), Pair("asked", text, "bad"), Pair("asked", "good", text)):
-        row = engine.encoder.row(pair)
+        row = encoder.row(pair)
         at_marks = [row.ids[place] for place in row.marks]
-        assert at_marks == list(engine.encoder.marks[:3])
-        assert sum(id_ in engine.encoder.marks for id_ in row.ids) == 3
+        assert at_marks == list(encoder.marks[:3])
+        assert sum(id_ in encoder.marks for id_ in row.ids) == 3
     assert all(map(math.isfinite, logits(engine, [Pair(text, text, "x")])))
 
 
-def test_equal_candidates_are_computed_once_and_equal(engine: PairEngine) -> None:
+def test_equal_candidates_are_computed_once_and_equal(engine: Engine[Pair]) -> None:
     fresh = PairRankerWeights(str(RANKER), device="cpu").load()
     pair = Pair("source", "one", "two")
-    found = fresh.compare([pair, pair, pair])
-    again = fresh.compare([pair])
+    found = fresh.score([pair, pair, pair])
+    again = fresh.score([pair])
     fresh.close()
     assert len({*found, *again}) == 1
-    assert (fresh.spent.pairs, fresh.spent.computed) == (4, 1)
+    assert (fresh.spent.rows, fresh.spent.computed) == (4, 1)
 
 
 def test_padding_is_next_to_nothing_where_pairs_are_many() -> None:
@@ -148,7 +149,7 @@ def test_padding_is_next_to_nothing_where_pairs_are_many() -> None:
     words = [" ".join("word" for _ in range(int(rng.lognormvariate(3.5, 0.6)))) for _ in range(44)]
     engine = PairRankerWeights(str(RANKER), device="cpu").load()
     groups = [words[n : n + 11] for n in range(0, 44, 11)]
-    engine.compare([Pair(f"question {n}", a, b) for n, group in enumerate(groups) for a, b in permutations(group, 2)])
+    engine.score([Pair(f"question {n}", a, b) for n, group in enumerate(groups) for a, b in permutations(group, 2)])
     engine.close()
     assert engine.spent.padding < 0.05
 
@@ -160,9 +161,9 @@ def test_a_text_too_long_is_cut_at_the_chosen_end_and_said_once(caplog: pytest.L
         weights = PairRankerWeights(str(RANKER), device="cpu", source_tokens=40, candidate_tokens=30, keep=keep)
         engine = weights.load()
         with caplog.at_level(logging.WARNING, "coterie"):
-            engine.compare([Pair("short", long, "x")])
-            engine.compare([Pair("other", long, "x")])
-        rows[keep] = engine.encoder.row(Pair("short", long, "x"))
+            engine.score([Pair("short", long, "x")])
+            engine.score([Pair("other", long, "x")])
+        rows[keep] = engine.encode(Pair("short", long, "x"))
         assert engine.spent.cut == 2
         engine.close()
     assert len(caplog.records) == 2  # one for each engine
@@ -172,14 +173,14 @@ def test_a_text_too_long_is_cut_at_the_chosen_end_and_said_once(caplog: pytest.L
     assert rows["start"].ids != rows["end"].ids
 
 
-def test_the_rule_of_truncation_does_not_know_neighbours(engine: PairEngine) -> None:
+def test_the_rule_of_truncation_does_not_know_neighbours(engine: Engine[Pair]) -> None:
     weights = PairRankerWeights(str(RANKER), device="cpu", source_tokens=60, candidate_tokens=20)
     small = weights.load()
     long = " ".join(f"word{n}" for n in range(100))
-    alone = small.compare([Pair("a", long, "b")])
+    alone = small.score([Pair("a", long, "b")])
     small.close()
     fresh = weights.load()
-    among = fresh.compare([Pair(long, long, long[::-1]), Pair("a", long, "b"), Pair("a", "b", "c")])
+    among = fresh.score([Pair(long, long, long[::-1]), Pair("a", long, "b"), Pair("a", "b", "c")])
     fresh.close()
     assert furthest([alone[0][0] - alone[0][1]], [among[1][0] - among[1][1]]) < TOLERANCE
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from coterie.fusers.generative.engine import FuserEngine
-    from coterie.judges.pair_ranker.engine import PairEngine
+    from coterie.judges.engine import Engine
 
 CompareMode = Literal["[A,B]", "[B,A]", "[A,B]+[B,A]"]
 RefMode = Literal["longest", "shortest", "median_length", "first", "last"]
@@ -83,7 +83,7 @@ class Blender:
         self.blender_config = blender_config or BlenderConfig()
         self.seed = seed
         """Seeds the order in which bubbles run."""
-        self._ranker: PairEngine | None = None
+        self._ranker: Engine[Pair] | None = None
         self._fuser: FuserEngine | None = None
         self._fuser_config = fuser_config or GenFuserConfig()
         if ranker_config is not None:
@@ -126,7 +126,7 @@ class Blender:
         )
 
     @property
-    def ranker(self) -> PairEngine:
+    def ranker(self) -> Engine[Pair]:
         """The loaded ranker. Raises `ConfigError` when there is none."""
         if self._ranker is None:
             raise ConfigError("no ranker is loaded: call loadranker('llm-blender/PairRM') first")
@@ -368,7 +368,7 @@ class Blender:
     # ---- what they share ----------------------------------------------------------------------
 
     def _margins(self, pairs: Sequence[Pair]) -> list[float]:
-        return [left - right for left, right in self.ranker.compare(pairs)]
+        return [left - right for left, right in self.ranker.score(pairs)]
 
     def _logits(self, sources: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
         """M of each input, [N, N], all pairs of all inputs in one queue."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coterie.errors import ConfigError
+from coterie.judges.engine import Row
 from coterie.judges.pair_ranker.checkpoint import PREFIXES, Checkpoint
 
 if TYPE_CHECKING:
@@ -42,17 +43,6 @@ class Pair:
     source: str
     left: str
     right: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """A pair as the network reads it."""
-
-    ids: tuple[int, ...]
-    marks: tuple[int, int, int]
-    """Where the source's, the left and the right candidate's marking pieces stand."""
-    cut: bool
-    """True when some text did not fit."""
 
 
 class PairEncoder:

@@ -6,7 +6,7 @@ candidate's score; the difference of both candidates' scores is the logit of lef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,8 @@ from coterie.errors import ConfigError
 from coterie.judges.pair_ranker.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PretrainedConfig
 
 EMBEDDINGS = ("embeddings.word_embeddings.weight", "shared.weight", "encoder.embed_tokens.weight")
@@ -79,6 +81,24 @@ class PairNetwork(nn.Module):
         source = output.encoder_last_hidden_state[rows, marks[:, :1]]
         pair = output.last_hidden_state[rows, marks[:, 1:] - begins[:, :1]]
         return torch.cat((source, pair), dim=1)
+
+
+class TorchForward:
+    """A network as an engine's `Forward`: rows go to the device, and their scores are fetched when asked for."""
+
+    def __init__(self, network: nn.Module, device: str) -> None:
+        self._network = network
+        self._device = device
+
+    def __call__(
+        self, ids: NDArray[np.int64], lengths: NDArray[np.int64], marks: NDArray[np.int64]
+    ) -> Callable[[], list[list[float]]]:
+        attended = torch.arange(ids.shape[1]) < torch.from_numpy(lengths)[:, None]
+        made = (torch.from_numpy(ids), attended.long(), torch.from_numpy(marks))
+        with torch.inference_mode():
+            there = [tensor.to(self._device, non_blocking=True) for tensor in made]
+            scores: Tensor = self._network(*there).double().mean(-1)
+        return scores.tolist
 
 
 def load(checkpoint: Checkpoint, *, vocabulary: int, device: str, dtype: torch.dtype) -> PairNetwork:

@@ -1,12 +1,14 @@
-"""The pair ranker as a throughput machine: pairs of all requests in one queue, cut into batches by length.
+"""A ranker as a throughput machine: what all requests want to be read, in one queue, cut into batches by length.
 
-A worker thread takes the longest pairs that wait, as many as the token budget holds, so that a batch
-holds rows of nearly one length and padding costs next to nothing. Equal pairs are computed once, and
-known ones not at all. Callers tokenise on their own threads while the worker computes.
+A worker thread takes the longest rows that wait, as many as the token budget holds, so that a batch
+holds rows of nearly one length and padding costs next to nothing. Equal rows are computed once, and
+known ones not at all. Callers tokenise on their own threads while the worker computes. What computes is
+a `Forward`: PyTorch on any device, or ONNX Runtime.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import heapq
 import logging
@@ -18,35 +20,57 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
-
-from coterie.judges.pair_ranker.encoding import Pair, PairEncoder, Row
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import torch
-
-    from coterie.judges.pair_ranker.network import PairNetwork
+    import numpy as np
+    from numpy.typing import NDArray
 
 log = logging.getLogger("coterie")
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
-Scores = tuple[float, float]
-"""Of the left and of the right candidate, the mean over tasks; their difference is the logit."""
+Scores = tuple[float, ...]
+"""What a network says of a row. Of a pair ranker's row: the left and the right candidate's score."""
 
-KNOWN_PAIRS = 200_000
+KNOWN_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """Something to be read, as a network reads it."""
+
+    ids: tuple[int, ...]
+    marks: tuple[int, ...]
+    """The places whose states the network's head reads; as many in every row of one ranker."""
+    cut: bool
+    """True when some text did not fit."""
+
+
+class Forward(Protocol):
+    """The network behind an engine."""
+
+    def __call__(
+        self, ids: NDArray[np.int64], lengths: NDArray[np.int64], marks: NDArray[np.int64]
+    ) -> Callable[[], Sequence[Sequence[float]]]:
+        """Start the forward of ids [rows, width], padded behind with 0; calling what is returned waits for its scores.
+
+        `lengths` [rows] says how much of each row is no padding; `marks` is [rows, marks a row].
+        """
+        ...
 
 
 @dataclass
 class Spent:
     """What the engine has done so far."""
 
-    pairs: int = 0
+    rows: int = 0
     """Asked for."""
     computed: int = 0
     """Sent through the network; the others were equal to one that was."""
     cut: int = 0
-    """Pairs of which a text was too long."""
+    """Rows of which a text was too long."""
     tokens: int = 0
     """Of the rows computed."""
     padded: int = 0
@@ -62,7 +86,7 @@ class Spent:
 class _Waiting:
     priority: tuple[int, int]
     ids: array[int] = field(compare=False)
-    marks: tuple[int, int, int] = field(compare=False)
+    marks: tuple[int, ...] = field(compare=False)
     key: bytes = field(compare=False)
     results: list[Future[Scores]] = field(compare=False, default_factory=list)
 
@@ -70,16 +94,13 @@ class _Waiting:
 _Batch = list[_Waiting]
 
 
-class PairEngine:
-    """An open pair ranker. Thread-safe; `close` stops its worker."""
+class Engine(Generic[Item]):
+    """An open ranker. Thread-safe; `close` stops its worker."""
 
-    def __init__(
-        self, encoder: PairEncoder, network: PairNetwork, *, device: str, budget_tokens: int, pad_to: int = 1
-    ) -> None:
-        self.encoder = encoder
+    def __init__(self, encode: Callable[[Item], Row], forward: Forward, *, budget_tokens: int, pad_to: int = 1) -> None:
         self.spent = Spent()
-        self._network = network
-        self._device = device
+        self.encode = encode
+        self._forward = forward
         self._budget_tokens = budget_tokens
         self._pad_to = pad_to
         self._numbers = count()
@@ -89,21 +110,28 @@ class PairEngine:
         self._news = threading.Condition()
         self._closed = False
         self._warned = False
-        self._worker = threading.Thread(target=self._run, name="pair-ranker", daemon=True)
+        self._worker = threading.Thread(target=self._run, name="ranker", daemon=True)
         self._worker.start()
 
-    def submit(self, pairs: Sequence[Pair]) -> list[Future[Scores]]:
-        """A future for each pair, in their order; all of them enter the queue together."""
-        rows = [self.encoder.row(pair) for pair in pairs]
+    def submit(self, items: Sequence[Item]) -> list[Future[Scores]]:
+        """A future for each item, in their order; all of them enter the queue together."""
+        rows = [self.encode(item) for item in items]
         self._warn(rows)
         with self._news:
+            if self._closed:
+                raise RuntimeError("this ranker is closed: open another")
             futures = [self._enter(row) for row in rows]
             self._news.notify()
         return futures
 
-    def compare(self, pairs: Sequence[Pair]) -> list[Scores]:
-        """The scores of each pair, in their order."""
-        return [future.result() for future in self.submit(pairs)]
+    def score(self, items: Sequence[Item]) -> list[Scores]:
+        """The scores of each item, in their order."""
+        return [future.result() for future in self.submit(items)]
+
+    async def ascore(self, items: Sequence[Item]) -> list[Scores]:
+        """`score`, awaited: the texts are tokenised on a thread of their own, beside the worker."""
+        futures = await asyncio.to_thread(self.submit, items)
+        return await asyncio.gather(*map(asyncio.wrap_future, futures))
 
     def close(self) -> None:
         """Stop the worker after its batch; what still waits is cancelled."""
@@ -121,8 +149,8 @@ class PairEngine:
     def _enter(self, row: Row) -> Future[Scores]:
         future: Future[Scores] = Future()
         ids = array("i", row.ids)
-        key = hashlib.blake2b(ids.tobytes(), digest_size=16).digest()
-        self.spent.pairs += 1
+        key = hashlib.blake2b(ids.tobytes() + bytes(array("i", row.marks)), digest_size=16).digest()
+        self.spent.rows += 1
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             future.set_result(known)
@@ -140,11 +168,11 @@ class PairEngine:
         self.spent.cut += cut
         if cut and not self._warned:
             self._warned = True
-            log.warning("%d pairs hold a text too long for the pair ranker, which reads only a part of it", cut)
+            log.warning("%d texts or pairs of texts are too long for the ranker, which reads only a part of them", cut)
 
     def _run(self) -> None:
         """Launch batch after batch; the results of one are fetched while the device works on the next."""
-        launched: tuple[_Batch, torch.Tensor] | None = None
+        launched: tuple[_Batch, Callable[[], Sequence[Sequence[float]]]] | None = None
         while True:
             batch = self._next(wait=launched is None)
             if batch is None:
@@ -179,13 +207,13 @@ class PairEngine:
             most -= 1
             yield heapq.heappop(self._heap)
 
-    def _finish(self, batch: _Batch, scores: torch.Tensor) -> None:
-        found: list[Scores] = [(left, right) for left, right in scores.tolist()]
+    def _finish(self, batch: _Batch, scores: Callable[[], Sequence[Sequence[float]]]) -> None:
+        found: list[Scores] = [tuple(of_row) for of_row in scores()]
         with self._news:
             for waiting, score in zip(batch, found, strict=True):
                 del self._in_flight[waiting.key]
                 self._known[waiting.key] = score
-            while len(self._known) > KNOWN_PAIRS:
+            while len(self._known) > KNOWN_ROWS:
                 self._known.popitem(last=False)
         for waiting, score in zip(batch, found, strict=True):
             for future in waiting.results:
@@ -203,33 +231,24 @@ class PairEngine:
 
     # ---- the network --------------------------------------------------------------------------
 
-    def _launch(self, batch: _Batch) -> torch.Tensor:
-        """Scores of a batch, [rows, 2], perhaps still being computed: reading them waits."""
-        import torch
-
-        ids, attended, marks = self._tensors(batch)
-        with torch.inference_mode():
-            by_task: torch.Tensor = self._network(ids, attended, marks)
-        tokens = sum(len(waiting.ids) for waiting in batch)
+    def _launch(self, batch: _Batch) -> Callable[[], Sequence[Sequence[float]]]:
+        """The batch's forward, begun; calling what comes back waits for it."""
+        ids, lengths, marks = self._arrays(batch)
+        launched = self._forward(ids, lengths, marks)
+        tokens = int(lengths.sum())
         self.spent.computed += len(batch)
         self.spent.tokens += tokens
-        self.spent.padded += ids.numel() - tokens
-        return by_task.double().mean(-1)
+        self.spent.padded += ids.size - tokens
+        return launched
 
-    def _tensors(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _arrays(self, batch: _Batch) -> tuple[Any, Any, Any]:
         import numpy as np
-        import torch
 
-        width = self._padded(max(len(waiting.ids) for waiting in batch))
-        ids = np.zeros((len(batch), width), dtype=np.int32)
-        lengths = np.array([len(waiting.ids) for waiting in batch])
+        lengths = np.array([len(waiting.ids) for waiting in batch], dtype=np.int64)
+        ids = np.zeros((len(batch), self._padded(int(lengths.max()))), dtype=np.int64)
         for n, waiting in enumerate(batch):
             ids[n, : lengths[n]] = waiting.ids
-        attended = (np.arange(width) < lengths[:, None]).astype(np.int64)
-        marks = torch.tensor([waiting.marks for waiting in batch])
-        made = (torch.from_numpy(ids).long(), torch.from_numpy(attended), marks)
-        ids_there, attended_there, marks_there = (tensor.to(self._device, non_blocking=True) for tensor in made)
-        return ids_there, attended_there, marks_there
+        return ids, lengths, np.array([waiting.marks for waiting in batch], dtype=np.int64)
 
     def _padded(self, length: int) -> int:
         return -(-length // self._pad_to) * self._pad_to

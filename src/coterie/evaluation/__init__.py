@@ -1,0 +1,1 @@
+"""Evaluation: what a ranking or an answer is worth, told without flattery."""

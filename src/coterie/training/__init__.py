@@ -1,0 +1,1 @@
+"""Training: what makes the checkpoints that judges and fusers open."""
