@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from coterie.errors import ConfigError
 from coterie.judges.pair_ranker.encoding import Pair
-from coterie.judges.pair_ranker.judge import PairRankerWeights
+from coterie.judges.pair_ranker.weights import PairRankerWeights
 from coterie.ranking import tournament
 
 if TYPE_CHECKING:
