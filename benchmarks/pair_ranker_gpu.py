@@ -4,9 +4,9 @@
 
 The peer is the reference's way: one padded forward for every ordered pair of candidate places and batch
 of 8 requests, in fp16. Ours is the engine: all pairs of all requests in one queue, cut by length, in
-fp16 too, plain and compiled, and plain in bf16. The limit is the card: the share of a matrix product's
-rate, measured in the same run, that the encoder's arithmetic alone amounts to. Lengths are log-normal;
-sides take turns.
+fp16 too, on stock modelling and on our own forward (packed rows, fused attention), this one in bf16
+as well. The limit is the card: the share of a matrix product's rate, measured in the same run, that the
+encoder's arithmetic alone amounts to. Lengths are log-normal; sides take turns.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from typing import Any
 
 import torch
 
-from coterie.judges.engine import Engine, Row
+from coterie.judges.engine import Engine, Forward, Row
 from coterie.judges.pair_ranker.checkpoint import DEBERTA_V3_LARGE
 from coterie.judges.pair_ranker.encoding import Pair
 from coterie.judges.pair_ranker.network import PairNetwork, TorchForward
+from coterie.judges.pair_ranker.packed import PackedDeberta
 
 CANDIDATES = 11
 SIGMA = 0.6
@@ -108,11 +109,9 @@ def _padded_forward(network: PairNetwork, rows: Sequence[Row], most: int, device
     return found
 
 
-def engine_way(
-    network: PairNetwork, requests: Sequence[Request], device: str, budget: int
-) -> tuple[list[float], float]:
+def engine_way(forward: Forward, requests: Sequence[Request], pad_to: int) -> tuple[list[float], float]:
     """Logits through the engine, and its share of padding."""
-    engine = Engine(Ids(requests).row, TorchForward(network, device), budget_tokens=budget, pad_to=8)
+    engine = Engine(Ids(requests).row, forward, budget_tokens=BUDGET_TOKENS, pad_to=pad_to)
     scores = engine.score(pairs_of(requests))
     engine.close()
     return [left - right for left, right in scores], engine.spent.padding
@@ -158,13 +157,12 @@ def measure(mean_tokens: int, requests: int, rounds: int, layers: int, device: s
     asked = drawn(requests, mean_tokens)
     few = asked[: max(8, requests // 8)]  # the reference's way is slow: it is given less, and rates are compared
     half, wide = network_of(layers, device, torch.float16), network_of(layers, device, torch.bfloat16)
-    compiled = network_of(layers, device, torch.float16)
-    compiled.compile_encoder()
+    stock, packed, packed_wide = TorchForward(half, device), PackedDeberta(half, device), PackedDeberta(wide, device)
     ways: dict[str, tuple[Callable[[], Any], int]] = {
         "reference's way, fp16": (lambda: reference_way(half, few, device), len(few)),
-        "engine, bf16": (lambda: engine_way(wide, asked, device, BUDGET_TOKENS), len(asked)),
-        "engine, fp16": (lambda: engine_way(half, asked, device, BUDGET_TOKENS), len(asked)),
-        "engine, fp16, compiled": (lambda: engine_way(compiled, asked, device, BUDGET_TOKENS), len(asked)),
+        "engine, stock modelling, fp16": (lambda: engine_way(stock, asked, 8), len(asked)),
+        "engine, own forward, bf16": (lambda: engine_way(packed_wide, asked, 0), len(asked)),
+        "engine, own forward, fp16": (lambda: engine_way(packed, asked, 0), len(asked)),
     }
     warm = {name: timed(way)[0] for name, (way, _) in ways.items()}
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -181,7 +179,7 @@ def measure(mean_tokens: int, requests: int, rounds: int, layers: int, device: s
         "mean_tokens": tokens,
         "warm_up_s": warm,
         "rates": rates,
-        "padding": last["engine, fp16"][1],
+        "padding": last["engine, stock modelling, fp16"][1],
         "noise": {name: max(abs(a - b) for a, b in zip(found, truth, strict=False)) for name, found in logits.items()},
         "spread_of_logits": statistics.pstdev(truth),
     }

@@ -95,14 +95,27 @@ _Batch = list[_Waiting]
 
 
 class Engine(Generic[Item]):
-    """An open ranker. Thread-safe; `close` stops its worker."""
+    """An open ranker. Thread-safe; `close` stops its worker.
 
-    def __init__(self, encode: Callable[[Item], Row], forward: Forward, *, budget_tokens: int, pad_to: int = 1) -> None:
+    Rows are padded to the longest of a batch, and that to a multiple of `pad_to`; 0 says that the forward computes
+    no padding, so that a batch is counted by its tokens alone. The scores of the last `known_rows` are kept.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Item], Row],
+        forward: Forward,
+        *,
+        budget_tokens: int,
+        pad_to: int = 1,
+        known_rows: int = KNOWN_ROWS,
+    ) -> None:
         self.spent = Spent()
         self.encode = encode
         self._forward = forward
         self._budget_tokens = budget_tokens
         self._pad_to = pad_to
+        self._known_rows = known_rows
         self._numbers = count()
         self._heap: list[_Waiting] = []
         self._in_flight: dict[bytes, _Waiting] = {}
@@ -202,9 +215,12 @@ class Engine(Generic[Item]):
 
     def _batch(self) -> Iterator[_Waiting]:
         """The longest rows that wait, as many as the budget holds; one at least."""
-        most = max(1, self._budget_tokens // self._padded(len(self._heap[0].ids)))
-        while self._heap and most:
-            most -= 1
+        widest = self._padded(len(self._heap[0].ids))
+        room = max(widest, self._budget_tokens)
+        while self._heap:
+            room -= widest if self._pad_to else len(self._heap[0].ids)
+            if room < 0:
+                return
             yield heapq.heappop(self._heap)
 
     def _finish(self, batch: _Batch, scores: Callable[[], Sequence[Sequence[float]]]) -> None:
@@ -213,7 +229,7 @@ class Engine(Generic[Item]):
             for waiting, score in zip(batch, found, strict=True):
                 del self._in_flight[waiting.key]
                 self._known[waiting.key] = score
-            while len(self._known) > KNOWN_ROWS:
+            while len(self._known) > self._known_rows:
                 self._known.popitem(last=False)
         for waiting, score in zip(batch, found, strict=True):
             for future in waiting.results:
@@ -238,7 +254,7 @@ class Engine(Generic[Item]):
         tokens = int(lengths.sum())
         self.spent.computed += len(batch)
         self.spent.tokens += tokens
-        self.spent.padded += ids.size - tokens
+        self.spent.padded += ids.size - tokens if self._pad_to else 0
         return launched
 
     def _arrays(self, batch: _Batch) -> tuple[Any, Any, Any]:
@@ -251,4 +267,4 @@ class Engine(Generic[Item]):
         return ids, lengths, np.array([waiting.marks for waiting in batch], dtype=np.int64)
 
     def _padded(self, length: int) -> int:
-        return -(-length // self._pad_to) * self._pad_to
+        return -(-length // self._pad_to) * self._pad_to if self._pad_to else length

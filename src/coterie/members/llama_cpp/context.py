@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, cast
 
 from coterie.errors import MemberError
-from coterie.members.llama_cpp.library import Batch, Library
+from coterie.members.llama_cpp.library import Batch, Handle, Library
 from coterie.types import FailureKind
 
 if TYPE_CHECKING:
@@ -156,6 +156,22 @@ class Context:
                     self.rollback(length)
                     self._last, self._untouched = before, untouched
             return total
+
+    def adapt(self, adapter: int | None, scale: float = 1.0) -> None:
+        """Afterwards the model computes here with `scale` times the loaded LoRA adapter, or without any.
+
+        The cache is empty then: what was read with other weights is of no use.
+        """
+        with self._lock:
+            self._forget()
+            count = 0 if adapter is None else 1
+            status = self._library.llama_set_adapters_lora(
+                self._handle, (Handle * 1)(adapter), count, (c.c_float * 1)(scale)
+            )
+            if status != 0:
+                raise MemberError(
+                    f"llama.cpp could not apply the adapter at scale {scale!r} (status {status})", FailureKind.INTERNAL
+                )
 
     def close(self) -> None:
         """Give the memory back; nothing may be called afterwards."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from coterie.errors import ConfigError, MemberError, MissingExtra, ModelFilesError
-from coterie.members.llama_cpp import native
+from coterie.members.llama_cpp import adapter, native
+from coterie.members.llama_cpp.adapter import Adapter
 from coterie.members.llama_cpp.context import Stopped
 from coterie.members.llama_cpp.native import NativeModel
 from coterie.members.llama_cpp.reply import Reply
@@ -41,6 +42,8 @@ class LlamaEngineSpec:
     """For each slot, and for each token-level session."""
     slots: int = 1
     """Answers written at once."""
+    adapter: Adapter | None = None
+    """Put on the model for all that the engine does."""
     token_level: bool = True
     """False leaves the token-level functions out, as on a platform where they do not pass their self-test."""
 
@@ -151,7 +154,7 @@ class LlamaEngine:
 
     def _token_level(self) -> NativeModel | None:
         try:
-            return native.load(Path(self.spec.path), self.spec.context_tokens, keep=self.spec.slots + 1)
+            return native.load(Path(self.spec.path), self.spec.context_tokens, self.spec.slots + 1, self.spec.adapter)
         except MissingExtra:
             raise
         except ConfigError as error:
@@ -183,12 +186,26 @@ def _server(spec: LlamaEngineSpec, key: Secret) -> Any:
     params.api_keys = [key.reveal()]
     params.n_threads_http = 1
     params.ui = False
+    if spec.adapter is not None:
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(spec.adapter.path, spec.adapter.scale)]
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
-        raise ModelFilesError(
-            f"llama.cpp cannot load {spec.path!r} with {spec.slots} slots of {spec.context_tokens} tokens ({error})"
-        ) from error
+        raise _why_refused(spec, error) from error
+
+
+def _why_refused(spec: LlamaEngineSpec, error: Exception) -> ModelFilesError:
+    """What to say of a model that llama.cpp did not load: it gives no reason itself."""
+    lora = spec.adapter
+    if lora is not None and (why := adapter.why_unfit(Path(lora.path), Path(spec.path))):
+        return ModelFilesError(
+            f"the adapter {lora.path!r} does not fit the model {spec.path!r}: {why}. "
+            "Name the model that it was trained on"
+        )
+    return ModelFilesError(
+        f"llama.cpp cannot load {spec.path!r} with {spec.slots} slots of {spec.context_tokens} tokens"
+        f"{'' if lora is None else f' and the adapter {lora.path!r}: is it whole?'} ({error})"
+    )
 
 
 def _require_model(path: Path) -> None:

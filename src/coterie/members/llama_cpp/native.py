@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coterie.errors import ConfigError, MemberError
+from coterie.members.llama_cpp.adapter import Adapter
 from coterie.members.llama_cpp.context import CHUNK_TOKENS, Context, Stopped, never
 from coterie.members.llama_cpp.library import Library, library
 from coterie.members.llama_cpp.vocabulary import NativeVocabulary
@@ -28,10 +29,22 @@ class Likelihoods:
     """Tokens of the prompt that had been read before."""
 
 
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """A LoRA adapter on one loaded model, whose weights stay what they are: contexts add it as they compute."""
+
+    handle: int
+    scale: float
+
+
 class NativeModel:
     """Loaded weights and a pool of contexts. Threads may share it: each takes a context of its own."""
 
-    def __init__(self, bound: Library, handle: int, context_tokens: int, keep: int) -> None:
+    def __init__(
+        self, bound: Library, handle: int, context_tokens: int, keep: int, adapter: LoadedAdapter | None = None
+    ) -> None:
+        self.adapter = adapter
+        """What every context computes with."""
         self._library = bound
         self._handle = handle
         self._context_tokens = context_tokens
@@ -99,6 +112,8 @@ class NativeModel:
                 context.close()
             self._idle.clear()
             self._lent.clear()
+            if self.adapter is not None:
+                self._library.llama_adapter_lora_free(self.adapter.handle)
             self._library.llama_model_free(self._handle)
 
     def _of_use(self, tokens: Sequence[int]) -> Context | None:
@@ -123,11 +138,18 @@ class NativeModel:
                 f"llama.cpp could not make a context of {self._context_tokens} tokens: is there memory for it?",
                 FailureKind.UNAVAILABLE,
             )
-        return Context(bound, handle, self.vocabulary.size, self._context_tokens)
+        context = Context(bound, handle, self.vocabulary.size, self._context_tokens)
+        try:
+            if self.adapter is not None:
+                context.adapt(self.adapter.handle, self.adapter.scale)
+        except MemberError:
+            context.close()
+            raise
+        return context
 
 
-def load(path: Path, context_tokens: int, keep: int) -> NativeModel:
-    """The model in `path`, after it has passed the self-test. At rest it keeps `keep` contexts.
+def load(path: Path, context_tokens: int, keep: int, adapter: Adapter | None = None) -> NativeModel:
+    """The model in `path`, with `adapter`, after it has passed the self-test. At rest it keeps `keep` contexts.
 
     Raises `ConfigError` when the library is not the one bound here, or does not do what it should.
     """
@@ -137,10 +159,28 @@ def load(path: Path, context_tokens: int, keep: int) -> NativeModel:
     handle = bound.llama_model_load_from_file(str(path).encode(), bound.model_params())
     if not handle:
         raise ConfigError(f"llama.cpp could not load {str(path)!r} for token-level work")
-    model = NativeModel(bound, handle, context_tokens, keep)
+    try:
+        loaded = None if adapter is None else _load_adapter(bound, handle, adapter)
+    except BaseException:
+        bound.llama_model_free(handle)
+        raise
+    model = NativeModel(bound, handle, context_tokens, keep, loaded)
     try:
         selftest.check(model)
     except BaseException:
         model.close()
         raise
     return model
+
+
+def _load_adapter(bound: Library, model: int, adapter: Adapter) -> LoadedAdapter:
+    """`adapter` on the loaded `model`, which frees it in the end unless somebody does before."""
+    handle = bound.llama_adapter_lora_init(model, adapter.path.encode())
+    if not handle:
+        raise ConfigError(f"llama.cpp could not load the adapter {adapter.path!r} for token-level work")
+    if bound.llama_adapter_get_alora_n_invocation_tokens(handle):
+        raise ConfigError(
+            f"the adapter {adapter.path!r} is an activated LoRA, which begins at a phrase inside the text: "
+            "the token-level functions apply an adapter to all of it"
+        )
+    return LoadedAdapter(handle, adapter.scale)

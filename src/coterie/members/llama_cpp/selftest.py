@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from coterie.errors import ConfigError, MemberError
 
 if TYPE_CHECKING:
-    from coterie.members.llama_cpp.context import Context
-    from coterie.members.llama_cpp.native import NativeModel
+    from coterie.members.llama_cpp.context import Context, Row
+    from coterie.members.llama_cpp.native import LoadedAdapter, NativeModel
 
 SAMPLE = "Wörter, 日本語 🎉 and <|im_end|>."
 KNOWN = "The sun rises in the east."
@@ -29,6 +29,8 @@ def check(model: NativeModel) -> None:
         with model.context(tokens) as context:
             batched = _batched(context, tokens)
             stepwise = _stepwise(context, tokens)
+            if model.adapter is not None:
+                _adapted(context, tokens, model.adapter)
     except MemberError as error:
         raise ConfigError(f"self-test of the llama.cpp binding: {error}") from error
     if not abs(batched - stepwise) <= TOLERANCE_NATS * len(tokens):
@@ -52,6 +54,22 @@ def _batched(context: Context, tokens: list[int]) -> float:
     if not np.isfinite(context.logits()).all():
         raise ConfigError("self-test of the llama.cpp binding: some logits are not finite")
     return context.score(tokens[1:])
+
+
+def _adapted(context: Context, tokens: list[int], adapter: LoadedAdapter) -> None:
+    """At scale 0 the adapter must leave every logit as it is without it, and at its own scale change some."""
+    plain = _logits(context, tokens, None)
+    if (_logits(context, tokens, adapter.handle, 0.0) != plain).any():
+        raise ConfigError("self-test of the llama.cpp binding: the adapter changes the model at scale 0")
+    if adapter.scale and (_logits(context, tokens, adapter.handle, adapter.scale) == plain).all():
+        raise ConfigError(f"self-test of the llama.cpp binding: the adapter changes nothing at scale {adapter.scale!r}")
+
+
+def _logits(context: Context, tokens: list[int], adapter: int | None, scale: float = 1.0) -> Row:
+    """What follows `tokens`; the context stays with this adapter at this scale."""
+    context.adapt(adapter, scale)
+    context.resume(tokens)
+    return context.logits()
 
 
 def _stepwise(context: Context, tokens: list[int]) -> float:

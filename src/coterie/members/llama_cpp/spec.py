@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 from coterie import weights
 from coterie.errors import ConfigError
+from coterie.members.llama_cpp import adapter
+from coterie.members.llama_cpp.adapter import Adapter
 from coterie.members.llama_cpp.engine import LlamaEngine, LlamaEngineSpec
 from coterie.members.llama_cpp.model import LlamaCppModel
 from coterie.members.llama_cpp.prompt import Chat, Examples, Form
@@ -21,11 +24,19 @@ FREE = Price(0.0, 0.0)
 
 @dataclass(frozen=True)
 class LlamaCppMember:
-    """A GGUF model that llama.cpp runs in this process. Members on one file share its weights."""
+    """A GGUF model that llama.cpp runs in this process. Members on one file share its weights.
+
+    A LoRA adapter is added as the model computes, so members on one file with and without adapters share the
+    weights too; each adapter (and scale) has an engine with KV caches of its own.
+    """
 
     name: str
     model: str
     """A pulled model of the catalogue, or the path of a .gguf file."""
+    adapter: str = ""
+    """A LoRA adapter to put on the model: a .gguf file, a folder with an adapter.gguf, or ``coterie/NAME``."""
+    adapter_scale: float = 1.0
+    """How much of the adapter: 0 leaves the model as it is."""
     prompting: Prompting | None = None
     """``None``: through the file's own chat template, and with examples where it has none."""
     system: str = ""
@@ -55,13 +66,16 @@ class LlamaCppMember:
             value = getattr(self, field)
             if value < least:
                 raise ConfigError(f"{field} of {self.name!r} is {value!r}; it must be at least {least}")
+        if not math.isfinite(self.adapter_scale):
+            raise ConfigError(f"adapter_scale of {self.name!r} is {self.adapter_scale!r}; it must be a finite number")
         if self.prompting not in (None, "chat", "few_shot"):
             raise ConfigError(f"prompting of {self.name!r} is {self.prompting!r}; it may be 'chat' or 'few_shot'")
 
     async def open(self, house: House) -> LlamaCppModel:
         """The member on its engine. Raises `ModelFilesError`, `MissingExtra` or `ConfigError`."""
         path = await asyncio.to_thread(weights.path, self.model)
-        engine = await house.once(LlamaEngineSpec(str(path), self.context_tokens, self.slots))
+        lora = Adapter(str(adapter.find(self.adapter)), self.adapter_scale) if self.adapter else None
+        engine = await house.once(LlamaEngineSpec(str(path), self.context_tokens, self.slots, lora))
         defaults = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         card = self._card(token_level=not engine.why_no_likelihood)
         return LlamaCppModel(card, engine, self._form(engine), defaults)
@@ -84,6 +98,13 @@ class LlamaCppMember:
         """What it can do where the engine's token-level functions work; the open member's card says whether they do."""
         return self._card(token_level=True)
 
+    @property
+    def _weights(self) -> str:
+        """What computes: members with different adapters are different models."""
+        if not self.adapter:
+            return self.model
+        return f"{self.model} + {'' if self.adapter_scale == 1 else f'{self.adapter_scale} * '}{self.adapter}"
+
     def _card(self, *, token_level: bool) -> Card:
         abilities = {Capability.LOGPROBS, Capability.SCHEMA, Capability.REVIEW}
         ballot = BallotMode.TEXT
@@ -92,7 +113,7 @@ class LlamaCppMember:
             ballot = BallotMode.LIKELIHOOD
         return Card(
             self.name,
-            self.model,
+            self._weights,
             self.price,
             self.context_tokens,
             frozenset(abilities),
