@@ -18,7 +18,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,27 @@ def sampled_pairs(sampled: Iterable[Record], each: int = 3) -> Iterator[Record]:
             yield pair(record["input"], r, w, record["origin"], "objective_correctness")
 
 
+def constructed(sampled: Iterable[Record]) -> Iterator[Record]:
+    """Pairs whose worse text was made so: another question's answer, the same one broken off, a wrong sample."""
+    rng = random.Random("constructed")
+    by_origin: dict[str, list[Record]] = {}
+    for record in sampled:
+        by_origin.setdefault(record["origin"], []).append(record)
+    for origin, own in by_origin.items():
+        for record in own:
+            asked, answer = record["input"], record["output"].strip()
+            other = rng.choice(own)["output"].strip()
+            if other.casefold() != answer.casefold():
+                yield pair(asked, answer, other, origin, "constructed_error")
+            words = answer.split()
+            if len(words) >= 12:
+                kept = rng.randrange(len(words) // 4, len(words) * 3 // 4)
+                yield pair(asked, answer, " ".join(words[:kept]), origin, "constructed_error")
+            wrong = [c["text"] for c in record["candidates"] if c["text"] and not holds(c["text"], record["holds"])]
+            if record["holds"] and wrong:
+                yield pair(asked, answer, rng.choice(wrong), origin, "objective_correctness")
+
+
 def holds(text: str, answers: Iterable[str]) -> bool:
     """True where an answer stands in the text as whole words; a number, where it is the last one worked out."""
     for answer in answers:
@@ -221,13 +242,14 @@ def good_answers(sources: Path) -> dict[str, list[str]]:
 # ---- the commands -------------------------------------------------------------------------------
 
 
-def pairs(sources: Path, sampled: Iterable[Record]) -> Iterator[Record]:
+def pairs(sources: Path, sampled: Sequence[Record]) -> Iterator[Record]:
     yield from preferences(sources)
     yield from mt_bench(sources)
     yield from solutions(sources, "routing_gsm8k_openai4", "gsm8k_solutions")
     yield from solutions(sources, "routing_routellm2", "gsm8k_solutions")
     yield from solutions(sources, "routing_routerarena2", "routerarena")
     yield from sampled_pairs(sampled)
+    yield from constructed(sampled)
 
 
 def main() -> None:

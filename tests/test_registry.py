@@ -46,7 +46,13 @@ def test_every_part_stands_where_the_registry_says(room: Room, name: str, place:
 def test_the_parts_of_the_issue_are_there() -> None:
     assert {"llama_cpp", "openai", "recorded", "scripted"} <= set(registry.known("members"))
     assert {"best_of", "peer_blend", "rank_and_fuse", "vote"} <= set(registry.known("methods"))
-    assert TAG == {"members": "engine", "judges": "kind", "fusers": "kind", "methods": "kind"}
+    assert TAG == {
+        "members": "engine",
+        "judges": "kind",
+        "fusers": "kind",
+        "policies": "kind",
+        "methods": "kind",
+    }
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ from coterie.config import CacheSettings, Config
 from coterie.door import Door
 from coterie.errors import ConfigError, CoterieError, NoAnswer
 from coterie.house import House
-from coterie.protocols import MemberSpec, Method
+from coterie.protocols import Judge, MemberSpec, Method
+from coterie.ranked import Offered, Ranked, RankGiven, as_candidates, authors_asked
 from coterie.run import Channel, LiveRun, ResponseCache, Seat, StreamItem
 from coterie.specs import describe
 from coterie.trace import Status, Trace
@@ -46,7 +47,8 @@ class _Order:
     """One request as it was placed."""
 
     request: Request
-    method: str
+    name: str
+    method: Method
     limits: Limits
     seed: int
     on_trace: TraceSink | None
@@ -70,8 +72,7 @@ class Committee:
             configuration.check_member(member)
         self.config = Config({member.name: member for member in members}, dict(methods), limits, cache)
         for name, method in methods.items():
-            if absent := [m for m in method.asks if m not in self.config.members]:
-                raise ConfigError(f"method {name!r} asks {absent!r}, who are not among the members {names!r}")
+            self._check_asks(name, method)
         self._cache = ResponseCache(cache.entries, cache.ttl_s) if cache else None
         self._door = Door()
         self._own = _Opened(self.config)
@@ -93,8 +94,7 @@ class Committee:
         there is no answer). Raises `NoAnswer` when nobody gave anything to answer from, and
         `ConfigError` for a method that does not exist.
         """
-        if self._native is not None:
-            raise ConfigError("this committee lives on an event loop (async with): use 'await committee.aask(...)'")
+        self._check_sync("aask")
         return self._door.run(self._answer(self._order(question, method, **how), None))
 
     async def aask(self, question: Question, method: str = "default", **how: Any) -> Answer:
@@ -115,26 +115,72 @@ class Committee:
             async for item in stream:
                 yield item
 
-    def _order(
+    def _order(self, question: Question, method: str, **how: Any) -> _Order:
+        if method not in self.config.methods:
+            known = ", ".join(sorted(self.config.methods)) or "none"
+            raise ConfigError(f"there is no method {method!r}; there are: {known}")
+        order = self._placed(question, method, self.config.methods[method], **how)
+        if not any(message.text.strip() for message in order.request.messages):
+            raise ConfigError(f"the question is empty: {question!r:.80}")
+        return order
+
+    def _placed(
         self,
         question: Question,
-        method: str,
+        name: str,
+        method: Method,
         *,
         limits: Limits | None = None,
         sampling: Sampling | None = None,
         seed: int | None = None,
         on_trace: TraceSink | None = None,
     ) -> _Order:
-        if method not in self.config.methods:
-            known = ", ".join(sorted(self.config.methods)) or "none"
-            raise ConfigError(f"there is no method {method!r}; there are: {known}")
         request = question if isinstance(question, Request) else Request.of(question, sampling or Sampling())
-        if not any(message.text.strip() for message in request.messages):
-            raise ConfigError(f"the question is empty: {question!r:.80}")
         drawn = secrets.randbits(32) if seed is None else seed
-        return _Order(request, method, limits or self.config.limits, drawn, on_trace)
+        return _Order(request, name, method, limits or self.config.limits, drawn, on_trace)
+
+    # ---- ranking what is there already --------------------------------------------------------
+
+    def rank(
+        self, question: Question, candidates: Offered, *, judge: Judge, rule: str = "max_logits", **how: Any
+    ) -> Ranked:
+        """`candidates` as `judge` and `rule` rank them as answers to `question`; nobody is asked to write one.
+
+        Candidates are texts, (author, text) pairs, a mapping of authors to texts, or candidates of an
+        answer; equal and empty ones are candidates too. What the judge needs is opened once and kept.
+        A judge that asks members (a peer review) asks those of this committee: its own reviewers, or
+        authors who are members. `how` may give `limits`, `seed` and `on_trace`, as in `ask`. Raises
+        `ConfigError` where there is no candidate, no such rule, or no such reviewer.
+        """
+        self._check_sync("arank")
+        return self._door.run(self._ranked(question, candidates, judge, rule, how))
+
+    async def arank(
+        self, question: Question, candidates: Offered, *, judge: Judge, rule: str = "max_logits", **how: Any
+    ) -> Ranked:
+        """See `rank`. Many at once share a ranker's queue, and their deadlines count the time they wait in it."""
+        return await self._here(self._ranked(question, candidates, judge, rule, how))
+
+    async def _ranked(
+        self, question: Question, candidates: Offered, judge: Judge, rule: str, how: Mapping[str, Any]
+    ) -> Ranked:
+        given = as_candidates(candidates)
+        method = RankGiven(judge, rule, given, authors_asked(judge, given, self.config.members))
+        self._check_asks("rank", method)
+        return Ranked.of(await self._answer(self._placed(question, "rank", method, **how), None), len(given))
+
+    def _check_asks(self, name: str, method: Method) -> None:
+        members = self.config.members
+        if absent := [member for member in method.asks if member not in members]:
+            raise ConfigError(f"method {name!r} asks {absent!r}, who are not among the members {list(members)!r}")
 
     # ---- where it happens ---------------------------------------------------------------------
+
+    def _check_sync(self, instead: str) -> None:
+        if self._native is not None:
+            raise ConfigError(
+                f"this committee lives on an event loop (async with): use 'await committee.{instead}(...)'"
+            )
 
     async def _here(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` on the loop this committee lives on."""
@@ -180,9 +226,9 @@ class Committee:
     # ---- the request --------------------------------------------------------------------------
 
     async def _answer(self, order: _Order, channel: Channel | None) -> Answer:
-        method = self.config.methods[order.method]
-        seats = await self._own.seats(method.asks)
-        spec = (order.method, describe("methods", method))
+        seats = await self._own.seats(order.method.asks)
+        await self._own.open_ahead(order.method)
+        spec = (order.name, describe("methods", order.method))
         run = LiveRun(
             order.request,
             seats,
@@ -193,7 +239,7 @@ class Committee:
             house=self._own.house,
             method=spec,
         )
-        return await conduct(run, method, order.method, order.on_trace)
+        return await conduct(run, order.method, order.name, order.on_trace)
 
     # ---- opening and closing ------------------------------------------------------------------
 
@@ -256,6 +302,11 @@ class _Opened:
             fresh = dict(zip(missing, opened, strict=True))
             return {name: self._seats.get(name) or fresh[name] for name in self._config.members if name in wanted}
         return {name: self._seats[name] for name in self._config.members if name in wanted}
+
+    async def open_ahead(self, method: Method) -> None:
+        """What the method's judge and fuser need is open: no deadline of a request strikes weights while they load."""
+        parts = (getattr(method, name, None) for name in ("judge", "fuser"))
+        await asyncio.gather(*(self.house.once(spec) for part in parts for spec in getattr(part, "opens", ())))
 
     async def _open(self, spec: MemberSpec) -> Seat:
         try:

@@ -6,6 +6,7 @@
     |-- NoAnswer           no member gave anything to answer from (exit status 1)
     |-- MemberError        one call to one member failed; the run turns it into a `Failure`
     |-- TraceError         a trace file that cannot be read
+    |-- StoreError         the store cannot be opened, read or written
     `-- ModelFilesError    a local model that cannot be fetched or found
 
 A message says what was wrong, with its ``repr``, and what to do.
@@ -69,6 +70,10 @@ class MemberError(CoterieError):
 
 class TraceError(CoterieError):
     """A trace file that cannot be read."""
+
+
+class StoreError(CoterieError):
+    """The store cannot be opened, read or written. No message holds a password or a text of a conversation."""
 
 
 class ModelFilesError(CoterieError):

@@ -11,19 +11,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar, runtime_checkable
 
+from coterie.turns import Conversation, History, Plan
 from coterie.types import (
     Candidate,
     Card,
     Completion,
     Failure,
+    Json,
     Judgement,
     Limits,
+    Message,
     Ranking,
+    Record,
     Request,
     Result,
     Scores,
     Standing,
     TextScore,
+    Transcript,
+    Turn,
 )
 
 Emit = Callable[[str], None]
@@ -143,6 +149,62 @@ class MemberSpec(Protocol):
         ...
 
 
+# ---- the store --------------------------------------------------------------------------------
+
+
+class Conversations(Protocol):
+    """Answered turns, found again when their conversation goes on. Every operation is one transaction.
+
+    Each raises `StoreError` when the database does not answer in time, and `ConfigError` for an id it cannot keep.
+    """
+
+    async def last(self, transcript: Transcript) -> Turn | None:
+        """The turn that `transcript` goes on from; ``None`` at a first turn and where the conversation is not known."""
+        ...
+
+    async def remember(
+        self, transcript: Transcript, answer: Message, run: str, state: Mapping[str, Json], after: Turn | None = None
+    ) -> Turn | None:
+        """Afterwards the answer to `transcript` is a turn that follows `after`, and outlives this process.
+
+        Turns that follow the same one stand side by side. A run is remembered once: again, it gives the turn
+        that there is. ``None`` when nothing was written: conversations are not kept, or this one was forgotten.
+        """
+        ...
+
+    async def forget(self, conversation: str, scope: str = "") -> bool:
+        """Afterwards nothing of the conversation is kept; false when there was nothing."""
+        ...
+
+
+class Records(Protocol):
+    """Values that conversations and workers share. Every operation is one transaction; errors as `Conversations`."""
+
+    async def get(self, space: str, key: str) -> Record | None: ...
+
+    async def update(self, space: str, key: str, change: Callable[[Json], Json]) -> Record:
+        """Afterwards the value is what `change` made of the last one, ``None`` at first; no other update is lost.
+
+        Nobody else writes the record while `change` works, so it should be quick. What it raises is passed on,
+        and the record stays as it was.
+        """
+        ...
+
+    async def discard(self, space: str, key: str) -> bool:
+        """Afterwards there is no such record; false when there was none."""
+        ...
+
+
+class Store(Protocol):
+    """What outlives a request and is shared by workers."""
+
+    @property
+    def conversations(self) -> Conversations: ...
+
+    @property
+    def records(self) -> Records: ...
+
+
 # ---- the run, as parts see it -----------------------------------------------------------------
 
 
@@ -249,6 +311,33 @@ class Fuser(Protocol):
     """Makes one new candidate out of the best ones, given best first."""
 
     async def fuse(self, request: Request, best: Sequence[Standing], run: Run) -> Candidate | Failure: ...
+
+
+class Policy(Protocol):
+    """Decides, turn by turn, who writes and whether they are ranked: ranking reduction.
+
+    It calls nobody and keeps nothing: it makes plans and the next record out of the last one.
+    """
+
+    def begin(
+        self, history: History, pool: Sequence[str], top_k: int, turns: int | None = None
+    ) -> tuple[History, Conversation]:
+        """The history with one conversation more, and that conversation before its first turn.
+
+        `turns` is their number, where it is known. Raises `ValueError` for a pool that is none.
+        """
+        ...
+
+    def plan(self, conversation: Conversation, rng: random.Random) -> Plan:
+        """What to do on the next turn. `rng` is fresh for each turn of each conversation."""
+        ...
+
+    def after(self, conversation: Conversation, plan: Plan, ranking: Ranking | None) -> Conversation:
+        """The conversation after a turn that was answered; `ranking` orders members, ``None`` where none was made.
+
+        Raises `ConfigError` for a ranking of anything but the plan's members.
+        """
+        ...
 
 
 class Method(Protocol):

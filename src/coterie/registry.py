@@ -1,7 +1,7 @@
 """Which parts there are: a name for each, and where its class stands. Nothing is imported until it is asked for.
 
 A package adds its own parts through entry points: in the group ``coterie.members`` (or ``judges``,
-``fusers``, ``methods``), ``name = "package.module:Class"``.
+``fusers``, ``policies``, ``methods``), ``name = "package.module:Class"``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ from typing import Literal
 
 from coterie.errors import ConfigError
 
-Room = Literal["members", "judges", "fusers", "methods"]
+Room = Literal["members", "judges", "fusers", "policies", "methods"]
 
-TAG: Mapping[Room, str] = {"members": "engine", "judges": "kind", "fusers": "kind", "methods": "kind"}
+TAG: Mapping[Room, str] = {
+    "members": "engine",
+    "judges": "kind",
+    "fusers": "kind",
+    "policies": "kind",
+    "methods": "kind",
+}
 """The key that names the part, in a configuration."""
 
 _OWN: Mapping[Room, Mapping[str, str]] = {
@@ -29,13 +35,28 @@ _OWN: Mapping[Room, Mapping[str, str]] = {
     },
     "judges": {
         "agreement": "coterie.judges.agreement:Agreement",
+        "comparison": "coterie.judges.comparison:PairwiseComparison",
         "length": "coterie.judges.length:Length",
+        "mlm_scoring": "coterie.judges.mlm_scoring:MLMScoring",
         "pair_ranker": "coterie.judges.pair_ranker:PairRanker",
         "peer_review": "coterie.judges.peer_review:PeerReview",
+        "pointwise": "coterie.judges.pointwise:Pointwise",
+        "random": "coterie.judges.random:Random",
+        "simcls": "coterie.judges.pointwise:SimCLS",
+        "summareranker": "coterie.judges.pointwise:SummaReranker",
     },
     "fusers": {
         "aggregate": "coterie.fusers.aggregate:Aggregate",
         "generative": "coterie.fusers.generative:Generative",
+    },
+    "policies": {
+        "alternate_ranking": "coterie.policies.alternate_ranking:AlternateRanking",
+        "dynamic_elimination": "coterie.policies.dynamic_elimination:DynamicElimination",
+        "first_k": "coterie.policies.first_k:FirstK",
+        "fixed_interval": "coterie.policies.fixed_interval:FixedInterval",
+        "full_ranking": "coterie.policies.full_ranking:FullRanking",
+        "random_k": "coterie.policies.random_k:RandomK",
+        "random_pick": "coterie.policies.random_pick:RandomPick",
     },
     "methods": {
         "best_of": "coterie.methods.best_of:BestOf",

@@ -14,16 +14,19 @@ from dataclasses import replace
 
 from coterie.answer import Answer
 from coterie.committee import TraceSink, conduct
-from coterie.errors import MemberError
+from coterie.errors import ConfigError, MemberError
 from coterie.house import House
 from coterie.protocols import Emit, Method
+from coterie.ranked import RankGiven
 from coterie.run import LiveRun, Seat
 from coterie.specs import build, describe, settable
-from coterie.trace import CallStarted, Trace
+from coterie.trace import CallStarted, CandidateOffered, Trace
 from coterie.types import Card, Completion, Failure, FailureKind, Json, Request, Scores, Usage
 
 _Key = tuple[str, tuple[str, ...] | None]
 Outcome = Completion | Scores | Failure
+
+RANK_GIVEN = f"{RankGiven.__module__}:{RankGiven.__qualname__}"
 
 
 async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_trace: TraceSink | None = None) -> Answer:
@@ -34,7 +37,7 @@ async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_tr
     """
     started = trace.started
     spec = _changed(started.spec, changes or {})
-    method: Method = build("methods", spec, ("method",))
+    method: Method = _method(spec, trace)
     seats = {card.name: Seat(card, _Recorded(card, trace), retries=0) for card in started.cards}
     limits = replace(started.limits, deadline_s=3600.0, max_calls=None, max_tokens=None, max_usd=None)
     async with House() as house:
@@ -48,8 +51,23 @@ def replay(trace: Trace, changes: Mapping[str, Json] | None = None, on_trace: Tr
     return asyncio.run(areplay(trace, changes, on_trace))
 
 
+def _method(spec: Mapping[str, Json], trace: Trace) -> Method:
+    """The method that a specification describes; one that ranked given texts gets them from the trace."""
+    if spec["kind"] != RANK_GIVEN:
+        method: Method = build("methods", spec, ("method",))
+        return method
+    given = tuple(event.candidate for event in trace.of(CandidateOffered))
+    return RankGiven(build("judges", spec["judge"], ("method", "judge")), spec["rule"], given, tuple(spec["authors"]))
+
+
 def _changed(spec: Mapping[str, Json], changes: Mapping[str, Json]) -> Mapping[str, Json]:
     """The settings with `changes`; a method that has no such setting is taken as the composition it stands for."""
+    if spec["kind"] == RANK_GIVEN:
+        if odd := set(changes) - {"judge", "rule"}:
+            raise ConfigError(
+                f"given texts were ranked in this run: a judge or a rule can be changed, not {sorted(odd)!r}"
+            )
+        return {**spec, **changes}
     method = build("methods", spec, ("method",))
     own = {name for name, _ in settable(type(method))}
     if set(changes) <= own:

@@ -456,3 +456,47 @@ class Result:
     how: How
     """Written out of several candidates, the ranking's first, the majority's, or the only one there was."""
     ranking: Ranking | None = None
+
+
+# ---- what is kept -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What a client sends of its conversation, and whose conversation it is."""
+
+    messages: tuple[Message, ...]
+    conversation: str | None = None
+    """The id that the client gave it; a conversation without one is found by its messages."""
+    scope: str = ""
+    """Who may go on with it, such as an API key's id: nothing is found across scopes."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One answered turn, as the store keeps it. Repeated and edited turns make a conversation a tree of them."""
+
+    id: int
+    conversation: str
+    number: int
+    """1 for a first turn, else one more than its parent's."""
+    run: str
+    """The run that answered, which a trace carries too."""
+    state: Mapping[str, Json]
+    """What whoever remembered the turn wants to know at the next one."""
+    parent: int | None = None
+    question: str | None = None
+    """The words of the last user message; ``None`` unless texts are kept."""
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A value that many conversations share: ratings, a bandit's matrices, how far a cycle has come."""
+
+    space: str
+    """Whose it is: a policy, a learner."""
+    key: str
+    value: Json
+    version: int
+    """How often it was written."""

@@ -192,6 +192,80 @@ def test_a_config_without_a_cache_folder_loads() -> None:
     made.close()
 
 
+def test_configurations_have_the_references_fields_and_go_to_plain_data_and_back() -> None:
+    stored = {
+        "ranker_type": "pairranker",
+        "model_name": "microsoft/deberta-v3-large",
+        "load_checkpoint": str(RANKER),
+        "source_maxlength": 128,
+        "candidate_maxlength": 128,
+        "num_pos": 5,
+    }
+    config = llm_blender.RankerConfig.from_dict(stored)
+    assert llm_blender.RankerConfig.from_dict(config.to_dict()) == config
+    made = Blender(ranker_config=config)
+    assert made.rank(["a"], [["b", "c"]]).shape == (1, 2)
+    made.close()
+    with pytest.raises(ConfigError, match="has no 'nonsense'"):
+        llm_blender.BlenderConfig.from_dict({"nonsense": 1})
+    with pytest.raises(ConfigError, match="quantised"):
+        llm_blender.GenFuserConfig(load_in_4bit=True)
+    with pytest.raises(ConfigError, match="load_checkpoint"):
+        Blender(ranker_config=llm_blender.RankerConfig())
+
+
+def test_it_is_called_as_trl_and_distilabel_call_it() -> None:
+    made = Blender()
+    made.loadranker(str(RANKER), device=torch.device("cpu"))
+    ranks = made.rank(["q", "r"], [["a", "b b"], ["c", "d"]], return_scores=False, disable_tqdm=True)
+    ranks -= 1  # in place, as TRL's judge does
+    assert ranks[:, 0].tolist() == [int(r) for r in ranks[:, 0]]
+    assert sorted(ranks[0].tolist()) == [0, 1]
+    flip = np.array([True, False])
+    scores = made.rank(["q", "r"], [["a", "b b"], ["c", "d"]], return_scores=True, disable_tqdm=True)
+    kept = scores.copy()
+    scores[flip] = scores[flip][:, ::-1]
+    scores /= 2.0
+    assert scores[0].tolist() == (kept[0][::-1] / 2).tolist()
+    of_step = made.rank(["q"], [["a", "b", "c"]], instructions=["Be kind. "], return_scores=False, batch_size=50)
+    assert (of_step - 1).max() == 2
+    made.close()
+
+
+def test_loading_another_ranker_closes_the_one_before() -> None:
+    made = Blender()
+    made.loadranker(str(RANKER), device="cpu")
+    before = made.ranker
+    made.loadranker(str(RANKER), device="cpu", source_maxlength=64)
+    with pytest.raises(RuntimeError, match="closed"):
+        before.compare("q", "a", "b")
+    assert made.rank(["a"], [["b", "c"]]).shape == (1, 2)
+    made.close()
+    with pytest.raises(ConfigError, match="loadranker"):
+        made.rank(["a"], [["b"]])
+
+
+@pytest.mark.parametrize(("wrong", "said"), [("bubbles", "'bubble' or 'full', not 'bubbles'")])
+def test_a_comparison_that_does_not_exist_is_refused(blender: Blender, wrong: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        blender.get_best_of_n(["q"], [["a", "b"]], pairrm_cmp_type=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="not 'AB'"):
+        blender.compare(["q"], ["a"], ["b"], mode="AB")  # type: ignore[arg-type]
+
+
+def test_nothing_to_rank_is_an_empty_array(blender: Blender) -> None:
+    assert blender.rank([], []).shape == (0, 0)
+    assert blender.get_best_of_n([], []) == []
+    assert blender.compare([], [], [], return_logits=True).tolist() == []
+
+
+def test_best_and_worst_do_not_depend_on_the_neighbours(blender: Blender) -> None:
+    found = golden()
+    together = blender.get_worst_of_n(found.inputs, found.candidates)
+    alone = [blender.get_worst_of_n([i], [texts])[0] for i, texts in zip(found.inputs, found.candidates, strict=True)]
+    assert together == alone
+
+
 def test_top_k_from_ranks() -> None:
     texts = [["a", "b", "c"]]
     assert get_topk_candidates_from_ranks([[3, 1, 2]], texts, 2) == [["b", "c"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from coterie.specs import build, describe
 from coterie.trace import CallStarted, JudgementMade, WorkDone
 from coterie.types import BallotMode, Candidate, FailureKind, Judgement, Limits, Request
 from golden import RANKER
+from tiny_rankers import bert, ranker
 
 REQUEST = Request.of("What is the capital of France?")
 GOOD = '{"scores": {"A": 4, "B": 2, "C": 3}, "reason": "so"}'
@@ -58,9 +60,18 @@ class Lent:
         return ENGINES[spec]
 
 
+OPENED: set[str] = set()
+"""Kinds of judges whose engine is open."""
+
+TINY: dict[str, Path] = {}
+"""Where tiny models for the judges lie that need one."""
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _close_engines() -> Iterator[None]:
+def _close_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    TINY["folder"] = tmp_path_factory.mktemp("tiny")
     yield
+    OPENED.clear()
     while ENGINES:
         ENGINES.popitem()[1].close()
 
@@ -70,7 +81,18 @@ def configured(kind: str) -> Any:
     if kind == "pair_ranker":
         pytest.importorskip("torch", reason="the pair ranker needs the extra torch")
         return {"kind": kind, "model": str(RANKER), "device": "cpu"}
+    if kind in {"mlm_scoring", "pointwise", "simcls", "summareranker"}:
+        pytest.importorskip("torch", reason=f"{kind} needs the extra torch")
+        return {"kind": kind, "model": str(tiny(kind)), "device": "cpu"}
     return kind
+
+
+def tiny(kind: str) -> Path:
+    """A tiny model for a judge of this kind, made once."""
+    folder = TINY["folder"] / kind
+    if folder.is_dir():
+        return folder
+    return bert(folder, "MaskedLM") if kind == "mlm_scoring" else ranker(folder, kind)
 
 
 every_judge = pytest.mark.parametrize("kind", sorted(registry.known("judges")))
@@ -80,6 +102,9 @@ def judged(
     kind: str, pool: str, candidates: Sequence[Candidate], limits: Limits = LIMITS
 ) -> tuple[LiveRun, list[Judgement]]:
     judge: Judge = build("judges", configured(kind))
+    if kind not in OPENED:  # what it needs is opened now, so that loading counts against no deadline below
+        OPENED.add(kind)
+        judged(kind, "absent", CANDIDATES["three"], Limits(deadline_s=60))
 
     async def work() -> tuple[LiveRun, list[Judgement]]:
         models = [ScriptedModel(spec) for spec in POOLS[pool]]
@@ -116,7 +141,6 @@ def test_a_judgement_speaks_of_candidates_with_a_number_each(kind: str, pool: st
 
 @every_judge
 def test_a_hanging_member_ends_with_the_deadline(kind: str) -> None:
-    judged(kind, "absent", CANDIDATES["three"], Limits(deadline_s=60))  # opens what the judge needs
     run, made = judged(kind, "hanging", CANDIDATES["three"], Limits(deadline_s=0.1))
     assert all(judgement.about or judgement.abstained for judgement in made)
     assert run.ledger.now() < 1
@@ -137,9 +161,9 @@ def test_the_same_seed_gives_the_same_judgements(kind: str) -> None:
 
 @every_judge
 def test_a_judge_is_a_value_that_can_be_written_down(kind: str) -> None:
-    judge = build("judges", kind)
-    assert judge == build("judges", kind)
-    assert hash(judge) == hash(build("judges", kind))
+    judge = build("judges", configured(kind))
+    assert judge == build("judges", configured(kind))
+    assert hash(judge) == hash(build("judges", configured(kind)))
     assert describe("judges", judge)["kind"] == kind
     assert build("judges", describe("judges", judge)) == judge
     assert repr(judge).startswith(type(judge).__name__)

@@ -73,6 +73,16 @@ def test_scores_are_those_of_stock_modelling(settings: dict[str, Any]) -> None:
     assert np.ptp(stock[:, 0] - stock[:, 1]) > 1e-2, "the network tells rows apart, so that equality says something"
 
 
+def test_rows_longer_than_there_are_buckets_are_read_alike() -> None:
+    from coterie.judges.pair_ranker.network import TorchForward
+    from coterie.judges.pair_ranker.packed import PackedDeberta
+
+    made = network(position_buckets=32, max_relative_positions=64)
+    asked = rows(130, 33, 32, 20)
+    stock = np.array(TorchForward(made, "cpu")(*asked)())
+    assert np.abs(stock - np.array(PackedDeberta(made, "cpu")(*asked)())).max() < 1e-5
+
+
 def test_a_row_does_not_know_its_neighbours() -> None:
     from coterie.judges.pair_ranker.packed import PackedDeberta
 

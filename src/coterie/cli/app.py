@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from coterie._version import __version__
-from coterie.cli import ask, chat, config, init, members, methods, models, screen, trace
+from coterie.cli import ask, chat, config, export, init, members, methods, models, screen, trace, train
+from coterie.cli import eval as evaluation
 from coterie.errors import ConfigError, CoterieError
 
 app = typer.Typer(
@@ -28,8 +29,11 @@ app.command("init")(init.init)
 app.command("members")(members.members)
 app.command("methods")(methods.methods)
 app.add_typer(config.app, name="config")
+app.add_typer(evaluation.app, name="eval")
+app.add_typer(export.app, name="export")
 app.add_typer(models.app, name="models")
 app.add_typer(trace.app, name="trace")
+app.add_typer(train.app, name="train")
 
 
 def _version(wanted: bool) -> None:

@@ -12,19 +12,16 @@ Files are JSON Lines or a JSON list, plain or gzipped.
 
 from __future__ import annotations
 
-import gzip
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from coterie.errors import ConfigError, MissingExtra
+from coterie.errors import ConfigError
+from coterie.examples.conversation import source_of
 from coterie.examples.example import PREFERENCE, Comparison, Example, Text, Verdict
-from coterie.types import Json
-
-ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
-
-Record = Mapping[str, Any]
+from coterie.examples.files import Record, place_of, records
 
 
 def read(name: str, *, revision: str | None = None, cache_folder: str | None = None) -> Iterator[Example]:
@@ -33,75 +30,88 @@ def read(name: str, *, revision: str | None = None, cache_folder: str | None = N
     Raises `ConfigError` where there is no such file, or for a record that has none of the shapes, naming its
     number; `MissingExtra` where the hub's client is absent.
     """
-    place = Path(name).expanduser()
-    if not place.is_file():
-        place = _fetched(name, revision, cache_folder)
-    for number, record in enumerate(_records(place), 1):
+    place = place_of(name, revision, cache_folder)
+    for number, record in enumerate(records(place), 1):
         try:
             yield example_of(record, str(number))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(
-                f"record {number} of {str(place)!r} is no example: {type(error).__name__}: {error}"
-            ) from error
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+            why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+            raise ConfigError(f"record {number} of {str(place)!r} is no example: {why}") from error
 
 
 def example_of(record: Record, number: str = "") -> Example:
-    """One record, read by the shape it has. Raises `ValueError` naming the shapes."""
+    """One record, read by the shape it has; `number` is its id where it has none.
+
+    Raises `ValueError` naming the shapes' keys where it has none of them, `TypeError`, `KeyError` and
+    `ConfigError` where it is spoiled.
+    """
+    if not isinstance(record, Mapping):
+        raise TypeError(f"it is no mapping, but {record!r:.80}")
     for key, reader in _SHAPES.items():
         if record.get(key) is not None:
             return reader(record, number)
-    raise ValueError(f"none of the keys {', '.join(_SHAPES)} is in it, but {', '.join(map(repr, record))}")
+    raise ValueError(f"none of the keys {', '.join(_SHAPES)} is in it, but {', '.join(map(repr, record)) or 'nothing'}")
 
 
 # ---- the shapes ---------------------------------------------------------------------------------
 
 
 def _preference(record: Record, number: str) -> Example:
+    label = _word(record, "label_type")
     chosen, rejected = (
-        Text(record[which], str(record.get(f"{which}_model") or ""), {PREFERENCE: score})
+        Text(_text(record[which]), _word(record, f"{which}_model"), {PREFERENCE: score})
         for which, score in (("chosen", 1.0), ("rejected", 0.0))
     )
     return Example(
-        str(record.get("id", number)),
+        _word(record, "id") or number,
         input=_prompt(record["prompt"]),
         candidates=(chosen, rejected),
-        comparisons=(Comparison(0, 1, "a", str(record.get("label_type", ""))),),
-        origin=str(record.get("source", "")),
-        label=str(record.get("label_type", "")),
+        comparisons=(Comparison(0, 1, "a", label),),
+        origin=_word(record, "source"),
+        label=label,
     )
 
 
 def _labelled(record: Record, number: str) -> Example:
     texts = tuple(
-        Text(c["text"], str(c.get("model") or ""), {PREFERENCE: float(c["label"] == "best")} if "label" in c else {})
+        Text(
+            _text(c["text"]),
+            _word(c, "model"),
+            {} if c.get("label") is None else {PREFERENCE: float(c["label"] == "best")},
+        )
         for c in record["candidates"]
     )
-    best = [place for place, text in enumerate(texts) if text.scores.get(PREFERENCE) == 1.0]
-    comparisons = tuple(Comparison(b, other, "a") for b in best for other in range(len(texts)) if other not in best)
-    turns = record["conversation"]
+    best, others = ([n for n, text in enumerate(texts) if text.scores.get(PREFERENCE) == score] for score in (1.0, 0.0))
     return Example(
-        str(record.get("prompt_id", number)),
-        input=_prompt(turns),
+        _word(record, "prompt_id", "id") or number,
+        input=_prompt(record["conversation"]),
         candidates=texts,
-        comparisons=comparisons,
-        origin=str(record.get("dataset", record.get("category", ""))),
+        comparisons=tuple(Comparison(a, b, "a") for a in best for b in others),
+        origin=_word(record, "dataset", "category"),
     )
+
+
+_PREFERENCES: Mapping[str, Verdict] = {"a": "a", "b": "b", "tie": "same_good"}
 
 
 def _judged(record: Record, number: str) -> Example:
     texts = _texts(record["candidates"])
-    place = {text.model: n for n, text in enumerate(texts)}
-    said: Mapping[str, Verdict] = {"a": "a", "b": "b", "tie": "same_good"}
+    place = _places(texts)
     comparisons = tuple(
-        Comparison(place[c["model_a"]], place[c["model_b"]], said[c["preference"]], str(c.get("annotator", "")))
+        Comparison(
+            _known(c["model_a"], place, "candidate's model"),
+            _known(c["model_b"], place, "candidate's model"),
+            _known(c["preference"], _PREFERENCES, "preference"),
+            _word(c, "annotator"),
+        )
         for c in record["pairwise"]
     )
     return Example(
-        str(record.get("instruction_id", record.get("id", number))),
-        input=record["instruction"],
+        _word(record, "instruction_id", "id") or number,
+        input=_prompt(record["instruction"]),
         candidates=texts,
         comparisons=comparisons,
-        origin=str(record.get("dataset", "")),
+        origin=_word(record, "dataset"),
     )
 
 
@@ -115,26 +125,31 @@ _VERDICTS: Mapping[str, Verdict] = {
 
 def _listed(record: Record, number: str) -> Example:
     texts = _texts(record["candidates"])
+    id_ = _word(record, "id")
+    source, slash, _ = id_.partition("/")
     return Example(
-        str(record.get("id", number)),
-        instruction=str(record.get("instruction") or ""),
-        input=str(record.get("input") or ""),
+        id_ or number,
+        instruction=_word(record, "instruction"),
+        input=_word(record, "input"),
         candidates=texts,
-        output=str(record.get("output") or ""),
+        output=_word(record, "output"),
         comparisons=tuple(_compared(record.get("cmp_results"), texts)),
-        origin=str(record.get("origin", record.get("id", ""))).partition("/")[0],
-        label=str(record.get("label", "")),
+        origin=_word(record, "origin") or (source if slash else ""),  # MixInstruct's ids are "unified_chip2/69962"
+        label=_word(record, "label"),
     )
 
 
 def _compared(stored: Any, texts: Sequence[Text]) -> Iterator[Comparison]:
-    """MixInstruct's comparisons; its published files hold them as a JSON string, "null" for none."""
-    results = json.loads(stored) if isinstance(stored, str) else stored
-    place = {text.model: n for n, text in enumerate(texts)}
+    """MixInstruct's comparisons; its published files hold them as a JSON string, "null" for none.
+
+    Models that are no candidates here are passed over: their texts may have been left out.
+    """
+    results = json.loads(stored) if isinstance(stored, str) and stored.strip() else stored
+    place = _places(texts)
     for pair, said in (results or {}).items():
         a, _, b = pair.partition(",")
         if a in place and b in place:
-            yield Comparison(place[a], place[b], _VERDICTS[said.strip()])
+            yield Comparison(place[a], place[b], _known(said.strip(), _VERDICTS, "verdict"))
 
 
 _SHAPES: Mapping[str, Callable[[Record, str], Example]] = {
@@ -145,73 +160,49 @@ _SHAPES: Mapping[str, Callable[[Record, str], Example]] = {
 }
 
 
+# ---- what they share ----------------------------------------------------------------------------
+
+
 def _texts(candidates: Iterable[Record]) -> tuple[Text, ...]:
-    return tuple(Text(c["text"], str(c.get("model") or ""), _numbers(c.get("scores") or {})) for c in candidates)
+    return tuple(Text(_text(c["text"]), _word(c, "model"), _numbers(c.get("scores") or {})) for c in candidates)
+
+
+def _text(value: Any) -> str:
+    """A candidate's words: a text, or a single turn that holds one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 1:
+        return source_of(value)
+    raise TypeError(f"a candidate is a text, not {value!r:.80}")
+
+
+def _prompt(value: Any) -> str:
+    """A question as it is; of a conversation its turns, as a judge reads them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return source_of(value)
+    raise TypeError(f"a prompt is a text or a list of turns, not {value!r:.80}")
+
+
+def _word(record: Record, *keys: str) -> str:
+    """The first of `keys` that the record knows; empty where it knows none."""
+    return next((str(record[key]) for key in keys if record.get(key) is not None), "")
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
-    return {metric: float(value) for metric, value in scores.items() if value is not None}
+    """What is known of the scores: not a number says nothing."""
+    known = {metric: float(value) for metric, value in scores.items() if value is not None}
+    return {metric: value for metric, value in known.items() if not math.isnan(value)}
 
 
-def _prompt(prompt: Any) -> str:
-    """A question as it is; of a conversation its turns, each under its speaker's name, but a single one plainly."""
-    if isinstance(prompt, str):
-        return prompt
-    turns = [(str(turn["role"]), str(turn["content"])) for turn in prompt]
-    if len(turns) == 1:
-        return turns[0][1]
-    names = {"user": "USER", "assistant": "ASSISTANT"}
-    return "\n".join(f"{names.get(role, role.upper())}: {text}" for role, text in turns)
+def _places(texts: Sequence[Text]) -> dict[str, int]:
+    """Where each model's text stands. Who wrote two cannot be told apart by name, and is left out."""
+    wrote = Counter(text.model for text in texts)
+    return {text.model: n for n, text in enumerate(texts) if text.model and wrote[text.model] == 1}
 
 
-# ---- files --------------------------------------------------------------------------------------
-
-
-def _records(place: Path) -> Iterator[Record]:
-    with _opened(place) as lines:
-        if _is_list(place):
-            yield from json.load(lines)
-            return
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _parsed(line, place, number)
-
-
-def _parsed(line: str, place: Path, number: int) -> Record:
-    try:
-        record: dict[str, Json] = json.loads(line)
-    except ValueError as error:
-        raise ConfigError(f"line {number} of {str(place)!r} is no JSON: {error}") from error
-    return record
-
-
-def _is_list(place: Path) -> bool:
-    """True where the file is one JSON list."""
-    with _opened(place) as lines:
-        return lines.read(64).lstrip().startswith("[")
-
-
-def _opened(place: Path) -> IO[str]:
-    if place.suffix == ".gz":
-        return gzip.open(place, "rt", encoding="utf-8")
-    return place.open(encoding="utf-8")
-
-
-def _fetched(name: str, revision: str | None, cache_folder: str | None) -> Path:
-    """A data file of the hub: ``owner/repository/file``."""
-    owner, _, rest = name.partition("/")
-    repository, _, file = rest.partition("/")
-    if not file.endswith(ENDINGS) or name.startswith(("/", ".", "~")):
-        raise ConfigError(f"{name!r} is no file; of the hub one is named as owner/repository/file.jsonl")
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise MissingExtra(f"fetching {name!r}", "torch", "huggingface_hub") from error
-    try:
-        return Path(
-            hf_hub_download(
-                f"{owner}/{repository}", file, repo_type="dataset", revision=revision, cache_dir=cache_folder
-            )
-        )
-    except Exception as error:  # the client raises many kinds, none of which it promises
-        raise ConfigError(f"{name!r} is no file, and could not be fetched from the hub: {error}") from error
+def _known(name: Any, names: Mapping[str, Any], what: str) -> Any:
+    if name not in names:
+        raise ValueError(f"{name!r} is no {what}; there are {', '.join(map(repr, names))}")
+    return names[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable
 
 from coterie.examples.example import Example
@@ -13,9 +14,11 @@ def held_out(
 ) -> tuple[list[Example], list[Example]]:
     """Those to learn from, and about `share` of the prompts set aside.
 
-    A prompt's side depends on its text alone (case and white space aside), so all examples of one prompt
-    are on one side, in every file and every order. Another `salt` makes another split.
+    A prompt's side depends on its text alone, as `prompt_key` reads it, so all examples of one prompt are on
+    one side, in every file and every order. Another `salt` makes another split.
     """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is a part of the prompts, from 0 to 1, not {share!r}")
     kept: list[Example] = []
     aside: list[Example] = []
     for example in examples:
@@ -23,8 +26,17 @@ def held_out(
     return kept, aside
 
 
+def prompt_key(example: Example) -> str:
+    """What tells prompts apart: their text without case, white space and variants of one character.
+
+    Files join instruction and input with a space, a line or nothing, and it is the same prompt.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", example.source).casefold())
+    return "".join(folded.split())
+
+
 def _place(example: Example, salt: str) -> float:
     """Where the prompt falls in [0, 1)."""
-    text = salt + "\0" + " ".join(example.source.casefold().split())
+    text = f"{salt}\0{prompt_key(example)}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

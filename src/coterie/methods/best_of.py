@@ -24,7 +24,7 @@ class BestOf:
     """How judgements become a ranking; `mean` for judges with one scale, `normalised_borda` for several judges."""
 
     def __post_init__(self) -> None:
-        check_rule(self.rule)
+        check_rule(self.rule, self.judge)
 
     @property
     def asks(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class PeerBlend:
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {self.top_k!r}")
-        check_rule(self.rule)
+        check_rule(self.rule, self.judge)
 
     @property
     def judge(self) -> PeerReview:

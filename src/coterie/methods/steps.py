@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from coterie.protocols import Fuser, Run
+from coterie.errors import ConfigError
+from coterie.protocols import Fuser, Judge, Run
 from coterie.ranking import rule
 from coterie.types import Candidate, Failure, Judgement, Ranking, Request, Result, Standing
 
@@ -15,9 +16,13 @@ def everyone(members: Iterable[str], *parts: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*members, *asked)))
 
 
-def check_rule(name: str) -> None:
-    """Raises `ConfigError` for a ranking rule that does not exist, before anybody is asked."""
+def check_rule(name: str, judge: Judge) -> None:
+    """Raises `ConfigError` before anybody is asked: for a rule that does not exist, or that would misread the judge."""
     rule(name)
+    readable = getattr(judge, "rules", None)
+    if readable is not None and name not in readable:
+        use = " or ".join(map(repr, readable))
+        raise ConfigError(f"the rule {name!r} would misread the judgements of {type(judge).__name__} as set: use {use}")
 
 
 def standings(ranking: Ranking, judgements: Sequence[Judgement], candidates: Sequence[Candidate]) -> list[Standing]:

@@ -1,4 +1,4 @@
-"""A fusing model, loaded: an encoder-decoder as LLM-Blender's, or a decoder-only one.
+"""A fusing model, loaded: an encoder-decoder as LLM-Blender's, or a decoder-only one, with an adapter or without.
 
 Batches are padded on the side that the model's kind wants. Greedy decoding of one prompt streams.
 """
@@ -6,13 +6,15 @@ Batches are padded on the side that the model's kind wants. Greedy decoding of o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from coterie.errors import ConfigError, MissingExtra
-from coterie.fusers.generative.prompt import Budgets, FuserPrompt, build
+from coterie.errors import MissingExtra
+from coterie.fusers.generative.loading import Source, adapted, model_of, tokenizer_of
+from coterie.fusers.generative.prompt import Budgets, FuserPrompt, Reader, Told, WantedStyle, build
+from coterie.fusers.generative.reading import end_of, reader, style_of
 
 
 @dataclass(frozen=True)
@@ -28,55 +30,80 @@ STANDARD = Budgets()
 PUBLISHED = Decoding()
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars, which would write over whatever is on the screen."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 class FuserEngine:
     """An open fuser. One batch at a time; thread-safe."""
 
-    def __init__(self, model: str, *, device: str = "auto", precision: str = "auto", cache_folder: str | None = None):
+    def __init__(
+        self,
+        model: str,
+        *,
+        adapter: str = "",
+        device: str = "auto",
+        precision: str = "auto",
+        cache_folder: str | None = None,
+    ):
         try:
             import torch
-            from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
         except ImportError as error:
-            raise MissingExtra("the generative fuser", "torch", "transformers") from error
+            raise MissingExtra("the generative fuser", "torch", "torch") from error
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device.lower()
         on_gpu = torch.device(self.device).type == "cuda"
         dtype = getattr(torch, ("bfloat16" if on_gpu else "float32") if precision == "auto" else precision)
-        try:
-            config = AutoConfig.from_pretrained(model, cache_dir=cache_folder)
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(model, cache_dir=cache_folder)
-            self.encodes = bool(config.is_encoder_decoder)
-            family: Any = AutoModelForSeq2SeqLM if self.encodes else AutoModelForCausalLM
-            with _quiet():
-                loaded = family.from_pretrained(model, cache_dir=cache_folder, dtype=dtype)
-            self._model = loaded.to(self.device).eval()
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{model!r} cannot be loaded as a fuser: {error}") from error
-        if self.tokenizer.pad_token_id is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
+        source = Source(model, cache_folder)
+        self.tokenizer: Any = tokenizer_of(source)
+        loaded = model_of(source, dtype)
+        self.encodes = bool(loaded.config.is_encoder_decoder)
+        if adapter:
+            # In half precision the small changes of an adapter would be lost in the rounding of the weights.
+            loaded = adapted(loaded, Source(adapter, cache_folder), merged=dtype is torch.float32)
+        self._model = loaded.to(self.device)
+        style = style_of(self.tokenizer, encodes=self.encodes)
+        self._ends = _ends(loaded.generation_config.eos_token_id, end_of(self.tokenizer, style))
         self._lock = threading.Lock()
 
-    def prompt(
-        self, instruction: str, input_: str, candidates: Sequence[str], budgets: Budgets = STANDARD
-    ) -> FuserPrompt:
-        """The prompt that this model's tokenizer makes of the texts."""
-        return build(self.tokenizer, instruction, input_, candidates, budgets)
+    # ---- reading ------------------------------------------------------------------------------
 
-    def write(self, prompts: Sequence[FuserPrompt], decoding: Decoding = PUBLISHED, **settings: Any) -> list[str]:
-        """The fused text of each prompt. `settings` go to transformers' ``generate`` and win over `decoding`."""
+    def prompt(
+        self,
+        instruction: str,
+        input_: str,
+        candidates: Sequence[str],
+        budgets: Budgets = STANDARD,
+        style: WantedStyle = "auto",
+    ) -> FuserPrompt:
+        """The prompt that this model's tokenizer makes of the texts, best candidate first.
+
+        Raises `ConfigError` where the style is `chat` and the model has no template.
+        """
+        return build(self.reader(style), Told(instruction, input_, tuple(candidates)), budgets)
+
+    def reader(self, style: WantedStyle = "auto") -> Reader:
+        """Who reads prompts of `style`, which is by the model's kind where left out."""
+        wanted = style_of(self.tokenizer, encodes=self.encodes) if style == "auto" else style
+        return self._chat if wanted == "chat" else self._pieces
+
+    @cached_property
+    def _chat(self) -> Reader:
+        return reader(self.tokenizer, "chat")
+
+    @cached_property
+    def _pieces(self) -> Reader:
+        return reader(self.tokenizer, "genfuser")
+
+    # ---- writing ------------------------------------------------------------------------------
+
+    def write(
+        self,
+        prompts: Sequence[FuserPrompt],
+        decoding: Decoding = PUBLISHED,
+        *,
+        stop: threading.Event | None = None,
+        **settings: Any,
+    ) -> list[str]:
+        """The fused text of each prompt, as far as it was written when `stop` was set.
+
+        `settings` go to transformers' ``generate`` and win over `decoding`.
+        """
         import torch
 
         ids, attended = self._padded([prompt.ids for prompt in prompts])
@@ -84,15 +111,26 @@ class FuserEngine:
             "max_new_tokens": decoding.max_new_tokens,
             "num_beams": decoding.beams,
             "do_sample": False,
+            "eos_token_id": self._ends,
+            "pad_token_id": self.tokenizer.pad_token_id,
             **settings,
         }
+        if stop is not None:
+            wanted["stopping_criteria"] = [_until(stop)]
         with self._lock, torch.inference_mode():
             written = self._model.generate(input_ids=ids, attention_mask=attended, **wanted)
         fresh = written if self.encodes else written[:, ids.shape[1] :]
         texts: list[str] = self.tokenizer.batch_decode(fresh, skip_special_tokens=True)
         return texts
 
-    def stream(self, prompt: FuserPrompt, decoding: Decoding, emit: Callable[[str], None]) -> str:
+    def stream(
+        self,
+        prompt: FuserPrompt,
+        decoding: Decoding,
+        emit: Callable[[str], None],
+        *,
+        stop: threading.Event | None = None,
+    ) -> str:
         """The fused text, its pieces passed to `emit` while it is written. Greedy decoding only."""
         from transformers import TextStreamer
 
@@ -103,7 +141,7 @@ class FuserEngine:
                     emit(text)
 
         streamer: Any = Passing(self.tokenizer, skip_prompt=not self.encodes, skip_special_tokens=True)
-        return self.write([prompt], Decoding(decoding.max_new_tokens, 1), streamer=streamer)[0]
+        return self.write([prompt], Decoding(decoding.max_new_tokens, 1), stop=stop, streamer=streamer)[0]
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
         """Ids and attention mask: padded behind for an encoder, in front where writing goes on from the last token."""
@@ -117,3 +155,20 @@ class FuserEngine:
             ids[n, place] = torch.tensor(row)
             attended[n, place] = 1
         return ids.to(self.device), attended.to(self.device)
+
+
+def _ends(*said: int | list[int] | None) -> list[int]:
+    """Every token that ends a text: those that the model's own settings name, and the one it was taught."""
+    each = (ids if isinstance(ids, list) else [ids] for ids in said)
+    return sorted({id_ for ids in each for id_ in ids if id_ is not None})
+
+
+def _until(stop: threading.Event) -> Callable[..., Any]:
+    """A criterion of transformers: every row is done once `stop` is set."""
+    import torch
+
+    def done(ids: Any, scores: Any, **_: Any) -> Any:
+        del scores
+        return torch.full((len(ids),), stop.is_set(), dtype=torch.bool, device=ids.device)
+
+    return done

@@ -1,19 +1,52 @@
-"""The generative fuser's prompt, to the letter as the published fusers were trained on it, within its budgets.
+"""What a generative fuser is told, in its two styles, within its budgets.
 
-Where a text is too long, candidates are cut first, all alike, then the input; never the closing
-instruction, which a plain truncation of the whole prompt would lose.
+`genfuser` is the published fusers' prompt, to the letter as they were trained on it (2306.02561, section 4).
+`chat` says the same parts in one user message, with empty lines for T5's own pieces, for models that have a
+chat template. Where a text is too long, candidates are cut first, all alike, then the input, then the
+instruction, and then the last candidates are left out; never the closing instruction, which a plain
+truncation of the whole prompt would lose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from coterie.quoting import CHARACTERS_A_TOKEN
+from coterie.types import Message
+
+Style = Literal["genfuser", "chat"]
+WantedStyle = Literal["auto", "genfuser", "chat"]
+"""`auto` is by the model's kind: `chat` for one that only decodes and has a chat template, else `genfuser`."""
 
 CLOSING = "Summarize candidates into a better one for the given instruction:"
 
 CUT = "..."
 """Stands behind a candidate that was cut."""
+
+SHORTEST = 8
+"""Tokens that a candidate keeps when the others are given up."""
+
+SLACK = 8
+"""Tokens that are cut on top, since a text that was cut may be read as other tokens than before."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a fuser is told."""
+
+    instruction: str
+    input: str
+    candidates: tuple[str, ...]
+
+    def text(self, style: Style) -> str:
+        """All of it as one string; in the style `genfuser` ``</s>`` is the tokenizer's own end-of-sequence piece."""
+        lead = [f"Instruction: {self.instruction}", f"Input: {self.input}"]
+        if style == "genfuser":
+            numbered = [f"Candidate {n}: <extra_id_{n}>:{text}" for n, text in enumerate(self.candidates)]
+            return "</s>".join([*lead, *numbered, CLOSING])
+        return "\n\n".join([*lead, *(f"Candidate {n}: {text}" for n, text in enumerate(self.candidates)), CLOSING])
 
 
 @dataclass(frozen=True)
@@ -21,8 +54,11 @@ class FuserPrompt:
     """A prompt and what it took to make it fit."""
 
     text: str
-    ids: tuple[int, ...]
+    """In the style `chat` it is the user's message."""
+    ids: tuple[int, ...] = ()
+    """What the model reads, its chat template included; empty where a member reads the text."""
     candidates_cut: int = 0
+    candidates_left_out: int = 0
     input_cut: bool = False
 
 
@@ -37,49 +73,97 @@ class Budgets:
 STANDARD = Budgets()
 
 
-def build(
-    tokenizer: Any, instruction: str, input_: str, candidates: Sequence[str], budgets: Budgets = STANDARD
-) -> FuserPrompt:
-    """The prompt for one input, its candidates best first, with ids of at most `prompt_tokens`."""
+class Reader(Protocol):
+    """Who is to read a prompt: it says how long texts are, and cuts them."""
+
+    @property
+    def style(self) -> Style: ...
+
+    @property
+    def overhead(self) -> int:
+        """Tokens around every prompt."""
+        ...
+
+    def size(self, text: str) -> int:
+        """Tokens of a text."""
+        ...
+
+    def first(self, text: str, tokens: int) -> str:
+        """The beginning of a text: about so many of its tokens."""
+        ...
+
+    def ids(self, text: str) -> tuple[int, ...]:
+        """What the model reads when it is told `text`."""
+        ...
+
+
+class ByCharacters:
+    """A reader whose tokenizer is not at hand: its tokens are estimated, as few characters as surely fit one."""
+
+    style: Style = "chat"
+    overhead = 0
+
+    def size(self, text: str) -> int:
+        return -(-len(text) // CHARACTERS_A_TOKEN)
+
+    def first(self, text: str, tokens: int) -> str:
+        return text[: tokens * CHARACTERS_A_TOKEN]
+
+    def ids(self, text: str) -> tuple[int, ...]:  # noqa: ARG002
+        return ()
+
+
+def told(messages: Sequence[Message], candidates: Sequence[str]) -> Told:
+    """What a conversation tells: system text is the instruction, and turns are the input, a single one plainly."""
+    instruction = "\n".join(m.text for m in messages if m.role in ("system", "developer"))
+    turns = [m for m in messages if m.role not in ("system", "developer")]
+    asked = turns[0].text if len(turns) == 1 else "\n".join(f"{m.role.upper()}: {m.text}" for m in turns)
+    return Told(instruction, asked, tuple(candidates))
+
+
+def build(reader: Reader, said: Told, budgets: Budgets = STANDARD) -> FuserPrompt:
+    """The prompt for what is said, its candidates best first, of at most `prompt_tokens`.
+
+    It is longer only where not even the closing instruction fits.
+    """
+    made, candidates = _with_shorter_candidates(reader, said, budgets)
+    shorter = made
+    if over := _over(reader, shorter, budgets):
+        shorter = replace(shorter, input=_without_the_last(reader, shorter.input, over))
+    if over := _over(reader, shorter, budgets):
+        shorter = replace(shorter, instruction=_without_the_last(reader, shorter.instruction, over))
+    while shorter.candidates and _over(reader, shorter, budgets):
+        shorter = replace(shorter, candidates=shorter.candidates[:-1])
+    text = shorter.text(reader.style)
+    return FuserPrompt(
+        text,
+        reader.ids(text),
+        candidates,
+        len(said.candidates) - len(shorter.candidates),
+        (shorter.instruction, shorter.input) != (said.instruction, said.input),
+    )
+
+
+def _with_shorter_candidates(reader: Reader, said: Told, budgets: Budgets) -> tuple[Told, int]:
+    """`said` with each candidate within its budget, and within less where that makes the whole fit; how many were."""
     room = budgets.candidate_tokens
-    cut_texts = [_cut(tokenizer, text, room) for text in candidates]
-    text = compose(instruction, input_, cut_texts)
-    ids = _ids(tokenizer, text)
-    while len(ids) > budgets.prompt_tokens and room > 8 and candidates:
-        over = len(ids) - budgets.prompt_tokens
-        room = max(8, min(room - 1, room - -(-over // len(candidates))))
-        cut_texts = [_cut(tokenizer, text, room) for text in candidates]
-        text = compose(instruction, input_, cut_texts)
-        ids = _ids(tokenizer, text)
-    cut = sum(after != before for after, before in zip(cut_texts, candidates, strict=True))
-    if len(ids) <= budgets.prompt_tokens:
-        return FuserPrompt(text, ids, cut)
-    shorter = _shortened(tokenizer, input_, len(ids) - budgets.prompt_tokens)
-    text = compose(instruction, shorter, cut_texts)
-    return FuserPrompt(text, _ids(tokenizer, text), cut, input_cut=True)
+    made = _clipped(reader, said, room)
+    while room > SHORTEST and said.candidates and (over := _over(reader, made, budgets)):
+        room = max(SHORTEST, min(room - 1, room - -(-over // len(said.candidates))))
+        made = _clipped(reader, said, room)
+    cut = sum(after != before for after, before in zip(made.candidates, said.candidates, strict=True))
+    return made, cut
 
 
-def compose(instruction: str, input_: str, candidates: Sequence[str]) -> str:
-    """The prompt as one string; ``</s>`` is the tokenizer's own end-of-sequence piece."""
-    blocks = [f"Instruction: {instruction}", f"Input: {input_}"]
-    blocks += [f"Candidate {n}: <extra_id_{n}>:{text}" for n, text in enumerate(candidates)]
-    return "</s>".join([*blocks, CLOSING])
+def _clipped(reader: Reader, said: Told, room: int) -> Told:
+    shorter = (text if reader.size(text) <= room else reader.first(text, room) + CUT for text in said.candidates)
+    return replace(said, candidates=tuple(shorter))
 
 
-def _cut(tokenizer: Any, text: str, tokens: int) -> str:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if len(ids) <= tokens:
-        return text
-    kept: str = tokenizer.decode(ids[:tokens], skip_special_tokens=True)
-    return kept + CUT
+def _over(reader: Reader, said: Told, budgets: Budgets) -> int:
+    """Tokens too many; 0 when it fits."""
+    return max(0, reader.overhead + reader.size(said.text(reader.style)) - budgets.prompt_tokens)
 
 
-def _shortened(tokenizer: Any, text: str, by_tokens: int) -> str:
-    """`text` without its last `by_tokens` tokens, and some for what decoding changes."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    kept: str = tokenizer.decode(ids[: max(0, len(ids) - by_tokens - 8)], skip_special_tokens=True)
-    return kept
-
-
-def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+def _without_the_last(reader: Reader, text: str, tokens: int) -> str:
+    return reader.first(text, max(0, reader.size(text) - tokens - SLACK))

@@ -3,7 +3,8 @@
 Three layouts are read: `config.json` in the manner of llm_blender's RankerConfig (PairRM, pair-ranker),
 the same under the name `ranker_config.json`, and `config.json` in the manner of a DeBERTa model (PairRM-hf).
 Weights are `model.safetensors`, or `pytorch_model.bin` loaded as weights only. Nothing is unpickled
-otherwise, and no base model's weights are fetched: all of them are in the checkpoint.
+otherwise, and no base model's weights are fetched: all of them are in the checkpoint. An export has
+`model.onnx` instead of weights.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coterie import shipped
 from coterie.errors import ConfigError, MissingExtra
 from coterie.types import Json
 
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 PREFIXES = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")
 """The pieces that mark what is what, in the order in which their ids were given out."""
 
-FILES = ("*.json", "*.safetensors", "pytorch_model.bin", "spm.model", "vocab.txt", "merges.txt")
+ONNX = "model.onnx"
+"""An exported network's file."""
+
+FILES = ("*.json", "*.safetensors", "pytorch_model.bin", ONNX, "spm.model", "vocab.txt", "merges.txt")
 
 DEBERTA_V3_LARGE: Mapping[str, Json] = {
     "model_type": "deberta-v2",
@@ -79,6 +84,29 @@ class Checkpoint:
         config: PretrainedConfig = AutoConfig.for_model(model_type, **settings)
         return config
 
+    @property
+    def onnx(self) -> Path | None:
+        """The exported network's file; ``None`` where there is none."""
+        file = self.folder / ONNX
+        return file if file.is_file() else None
+
+    @property
+    def longest(self) -> int:
+        """How many tokens a row may have."""
+        return self.source_tokens + 2 * self.candidate_tokens
+
+    def tokenizer_json(self) -> str:
+        """The tokenizer as the library `tokenizers` reads it. An older kind is converted, which needs transformers."""
+        place = Path(self.tokenizer)
+        file = place / "tokenizer.json"
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+        from transformers import AutoTokenizer
+
+        converted = AutoTokenizer.from_pretrained(place, use_fast=True)
+        specification: str = converted.backend_tokenizer.to_str()
+        return specification
+
     def weights(self) -> dict[str, Tensor]:
         """The state dict, on the CPU."""
         safe = self.folder / "model.safetensors"
@@ -96,7 +124,8 @@ class Checkpoint:
 
 
 def find(name: str, *, cache_folder: str | None = None, **overrides: Any) -> Checkpoint:
-    """The checkpoint in a folder, or under a hub name. `overrides` replace settings of its configuration.
+    """The checkpoint in a folder, under the name of a part that comes with this package (``coterie/NAME``), or under
+    a hub name. `overrides` replace settings of its configuration.
 
     Raises `ConfigError` for a folder that is no pair ranker, `MissingExtra` where the hub's client is absent.
     """
@@ -113,7 +142,10 @@ def find(name: str, *, cache_folder: str | None = None, **overrides: Any) -> Che
 
 
 def locate(name: str, cache_folder: str | None = None, beside: Path | None = None) -> Path:
-    """The folder called `name`: beside another, in the working folder, or fetched from the hub."""
+    """The folder called `name`: a part of this package, beside another, in the working folder, or from the hub."""
+    part = shipped.folder(name)
+    if part is not None:
+        return part
     own = Path(name).expanduser()
     for place in (beside / own, beside.parent / own) if beside and not own.is_absolute() else ():
         if place.is_dir():
@@ -137,14 +169,22 @@ def _fetched(name: str, cache_folder: str | None, files: tuple[str, ...] = FILES
 def _settings(folder: Path) -> dict[str, Json]:
     for name in ("ranker_config.json", "config.json"):
         file = folder / name
-        if not file.is_file():
-            continue
-        try:
-            settings: dict[str, Json] = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{str(file)!r} is no JSON: {error}") from error
-        return settings
+        if file.is_file():
+            return _read(file)
     raise ConfigError(f"{str(folder)!r} holds neither config.json nor ranker_config.json")
+
+
+def _read(file: Path) -> dict[str, Json]:
+    """A configuration. Raises `ConfigError` for a file that is none."""
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the configuration {str(file)!r} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{str(file)!r} is no JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{str(file)!r} is no configuration, but {settings!r:.80}")
+    return settings
 
 
 def _of_ranker_config(folder: Path, settings: Mapping[str, Json], cache_folder: str | None) -> Checkpoint:
@@ -153,7 +193,7 @@ def _of_ranker_config(folder: Path, settings: Mapping[str, Json], cache_folder: 
     place: Path | str = folder
     if encoder is None or not (folder / "tokenizer.json").is_file():
         found = _base(base, folder, cache_folder)
-        encoder = encoder or json.loads((found / "config.json").read_text(encoding="utf-8"))
+        encoder = encoder or _read(found / "config.json")
         place = folder if (folder / "tokenizer.json").is_file() else found
     return Checkpoint(
         folder,

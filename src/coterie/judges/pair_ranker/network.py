@@ -43,16 +43,13 @@ class PairNetwork(nn.Module):
             nn.Linear(width, n_tasks),
         )
 
-    def compile_encoder(self) -> None:
-        """Afterwards the encoder runs compiled, for rows of any number and length."""
-        self.pretrained_model = torch.compile(self.pretrained_model, dynamic=True)
-
     def forward(self, ids: Tensor, attended: Tensor, marks: Tensor) -> Tensor:
         """Scores, [rows, 2, tasks], of ids and attention mask [rows, length] and marks [rows, 3]."""
         states = self._states(ids, attended, marks)
         source = states[:, :1].expand(-1, 2, -1)
         read = torch.cat((source, states[:, 1:]), dim=-1)
-        scores: Tensor = self.head_layer(read.to(next(self.head_layer.parameters()).dtype))
+        with torch.autocast(read.device.type, enabled=False):  # the head is tiny, and rounding in it is not
+            scores: Tensor = self.head_layer(read.to(next(self.head_layer.parameters()).dtype))
         return scores
 
     def _states(self, ids: Tensor, attended: Tensor, marks: Tensor) -> Tensor:

@@ -205,25 +205,62 @@ def attend_by_row(joined: Tensor, positions: Positions, lines: Lines, distances:
     """Attention row after row, each as long as it is.
 
     With positions laid out by distance instead of by bucket, a row's bias is a diagonal view of one product: place
-    (i, j) of the row's L x L lies at distance j - i, which one step down moves back by one.
+    (i, j) of the row's L x L lies at distance j - i, which one step down moves back by one. Of long rows, which
+    have more distances than there are buckets, the biases are picked by bucket.
     """
-    middle = len(distances.buckets) // 2
     scale = 1 / math.sqrt(3 * joined.shape[-1])
+    scaled = Positions(positions.keys * scale, positions.queries * scale)
+    by_distance = _by_distance(scaled, distances)
     pieces = []
     start = 0
-    by_distance = (
-        positions.keys[:, distances.buckets.flip(0)].mul(scale),
-        positions.queries[:, distances.buckets].mul(scale),
-    )
     for length in lines.lengths:
-        query, key, value = joined[start : start + length].permute(1, 2, 0, 3)
-        reach = slice(middle - length + 1, middle + length)
-        of_query = _diagonal(query @ by_distance[0][:, reach].transpose(1, 2))
-        of_key = _diagonal(key @ by_distance[1][:, reach].transpose(1, 2)).transpose(1, 2)
-        scores = torch.baddbmm(of_query, query, key.transpose(1, 2), alpha=scale).add_(of_key)
-        pieces.append((scores.softmax(-1) @ value).transpose(0, 1))
+        row = joined[start : start + length].permute(1, 2, 0, 3)
+        if 2 * length - 1 <= scaled.keys.shape[1]:
+            context = _attended(row, *_along_diagonals(row, by_distance), scale)
+        else:  # head by head, so that no table outgrows the caches
+            places = _places(distances, length)
+            heads = enumerate(torch.split(row, 1, dim=1))
+            each = [_attended(one, *_picked(one, scaled, n, places), scale) for n, one in heads]
+            context = torch.cat(each)
+        pieces.append(context.transpose(0, 1))
         start += length
     return torch.cat(pieces).flatten(1)
+
+
+def _attended(row: Tensor, of_query: Tensor, of_key: Tensor, scale: float) -> Tensor:
+    """Context of a row, [heads, L, width], of its queries, keys and values and what positions add, [heads, L, L]."""
+    query, key, value = row.unbind()
+    scores = torch.baddbmm(of_query, query, key.transpose(1, 2), alpha=scale).add_(of_key)
+    return scores.softmax(-1) @ value
+
+
+def _by_distance(positions: Positions, distances: Distances) -> Positions:
+    """Positions laid out by distance: keys by j - i, queries by i - j."""
+    return Positions(positions.keys[:, distances.buckets.flip(0)], positions.queries[:, distances.buckets])
+
+
+def _along_diagonals(row: Tensor, by_distance: Positions) -> tuple[Tensor, Tensor]:
+    query, key, _ = row.unbind()
+    length, middle = query.shape[1], by_distance.keys.shape[1] // 2
+    reach = slice(middle - length + 1, middle + length)
+    of_query = _diagonal(query @ by_distance.keys[:, reach].transpose(1, 2))
+    of_key = _diagonal(key @ by_distance.queries[:, reach].transpose(1, 2))
+    return of_query, of_key.transpose(1, 2)
+
+
+def _picked(row: Tensor, positions: Positions, head: int, places: Tensor) -> tuple[Tensor, Tensor]:
+    query, key, _ = row.unbind()
+    of_query = (query @ positions.keys[head].T).gather(-1, places[None])
+    of_key = (key @ positions.queries[head].T).gather(-1, places.T[None])
+    return of_query, of_key.transpose(1, 2)
+
+
+def _places(distances: Distances, length: int) -> Tensor:
+    """The bucket of i - j for every place (i, j) of a row, [L, L]."""
+    middle = len(distances.buckets) // 2
+    backwards = distances.buckets[middle - length + 1 : middle + length].flip(0).long()
+    windows: Tensor = backwards.unfold(0, length, 1)
+    return windows.flip(0)
 
 
 def _diagonal(by_distance: Tensor) -> Tensor:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from coterie.errors import MissingExtra
+from coterie.errors import ConfigError, MissingExtra
 from coterie.judges.pair_ranker.encoding import Keep, Pair
 
 if TYPE_CHECKING:
     from coterie.judges.engine import Engine
+    from coterie.judges.pair_ranker.checkpoint import Checkpoint
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Runtime = Literal["auto", "torch", "onnx"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,15 @@ class PairRankerWeights:
     """A checkpoint, and how it is run."""
 
     model: str = "llm-blender/PairRM"
-    """A folder or a hub name, in any published layout."""
+    """A folder, ``coterie/NAME`` for a part that comes with this package, or a hub name, in any published layout."""
+    runtime: Runtime = "auto"
+    """`onnx` needs no PyTorch; `auto` takes it where the folder holds `model.onnx`."""
     device: str = "auto"
-    """`auto` takes a GPU where there is one."""
+    """`auto` takes a GPU where there is one. ONNX Runtime is run on the CPU alone."""
     precision: Precision = "auto"
-    """`auto` is float16 on a GPU, as the reference, and float32 on a CPU."""
+    """`auto` is float16 on a GPU, as the reference, and float32 on a CPU; of an ONNX file, its own."""
+    threads: int | None = None
+    """Of ONNX Runtime; every core where left out. PyTorch's belong to the whole program (torch.set_num_threads)."""
     budget_tokens: int | None = None
     """Tokens in a batch, padding included; by the device where left out."""
     source_tokens: int | None = None
@@ -36,8 +44,6 @@ class PairRankerWeights:
     keep: Keep = "start"
     """Which end of a text that is too long is kept; the published rankers were trained with its start."""
     cache_folder: str | None = None
-    compiled: bool = False
-    """Compile the encoder (torch.compile): about a minute once, and quicker from then on. For long runs on a GPU."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Engine[Pair]]:
@@ -50,13 +56,12 @@ class PairRankerWeights:
 
     def load(self) -> Engine[Pair]:
         """The ranker, loaded here and now; whoever calls closes it."""
-        try:
-            import torch
-        except ImportError as error:
-            raise MissingExtra("the pair ranker", "torch", "torch") from error
-        from coterie.judges.engine import Engine
-        from coterie.judges.pair_ranker import checkpoint, network
-        from coterie.judges.pair_ranker.encoding import PairEncoder
+        found = self._found()
+        wants_onnx = self.runtime == "onnx" or (self.runtime == "auto" and found.onnx is not None)
+        return self._with_onnx(found) if wants_onnx else self._with_torch(found)
+
+    def _found(self) -> Checkpoint:
+        from coterie.judges.pair_ranker import checkpoint
 
         found = checkpoint.find(
             self.model,
@@ -64,13 +69,68 @@ class PairRankerWeights:
             source_maxlength=self.source_tokens,
             candidate_maxlength=self.candidate_tokens,
         )
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device.lower()
-        on_gpu = torch.device(device).type == "cuda"
-        precision = ("float16" if on_gpu else "float32") if self.precision == "auto" else self.precision
+        kind = found.settings.get("ranker_type") or "pairranker"
+        if kind != "pairranker":
+            raise ConfigError(
+                f"{self.model!r} holds a ranker of the type {kind!r}, and a pair ranker's is 'pairranker'"
+            )
+        return found
+
+    def _with_onnx(self, found: Checkpoint) -> Engine[Pair]:
+        file = self._file(found)
+        _need("tokenizers", "numpy")
+        from coterie.judges.engine import Engine
+        from coterie.judges.pair_ranker.encoding import PairEncoder
+        from coterie.judges.pair_ranker.onnx import OnnxForward, budget_tokens
+
+        forward = OnnxForward(file, self.threads)
+        if self.precision not in ("auto", forward.precision):
+            raise ConfigError(f"{str(file)!r} was exported in {forward.precision}, not in {self.precision!r}")
+        self._check_length(found, forward.longest)
         encoder = PairEncoder(found, self.keep)
-        loaded = network.load(found, vocabulary=encoder.vocabulary, device=device, dtype=getattr(torch, precision))
-        if self.compiled:
-            loaded.compile_encoder()
-        budget = self.budget_tokens or (32_768 if on_gpu else 2_048)
-        forward = network.TorchForward(loaded, device)
-        return Engine(encoder.row, forward, budget_tokens=budget, pad_to=8 if on_gpu else 1)
+        return Engine(encoder.row, forward, budget_tokens=self.budget_tokens or budget_tokens(self.threads))
+
+    def _with_torch(self, found: Checkpoint) -> Engine[Pair]:
+        from coterie.judges.placement import placed
+
+        place = placed(self.device, self.precision, "the pair ranker")
+        from coterie.judges.engine import Engine
+        from coterie.judges.pair_ranker import network
+        from coterie.judges.pair_ranker.encoding import PairEncoder
+        from coterie.judges.pair_ranker.packed import PackedDeberta, packs
+        from coterie.judges.pretrained import most_tokens
+
+        encoder = PairEncoder(found, self.keep)
+        loaded = network.load(found, vocabulary=encoder.vocabulary, device=place.device, dtype=place.dtype)
+        self._check_length(found, most_tokens(loaded.pretrained_model, place))
+        budget = self.budget_tokens or place.budget_tokens
+        if packs(loaded.pretrained_model.config):
+            return Engine(encoder.row, PackedDeberta(loaded, place.device), budget_tokens=budget, pad_to=0)
+        forward = network.TorchForward(loaded, place.device)
+        return Engine(encoder.row, forward, budget_tokens=budget, pad_to=place.pad_to)
+
+    def _file(self, found: Checkpoint) -> Path:
+        """The ONNX file. Raises `ConfigError` where there is none, and for settings that it does not know."""
+        if found.onnx is None:
+            raise ConfigError(f"{self.model!r} holds no model.onnx: make one with 'coterie export pair-ranker'")
+        if self.device.lower() not in ("auto", "cpu"):
+            raise ConfigError(f"model.onnx runs on the CPU, not on device={self.device!r}: that needs runtime='torch'")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"threads must be at least 1, not {self.threads!r}")
+        return found.onnx
+
+    def _check_length(self, found: Checkpoint, most: int | None) -> None:
+        if most is not None and found.longest > most:
+            raise ConfigError(
+                f"{self.model!r} tells {most} places apart, and rows may have {found.longest} tokens: "
+                "lower source_tokens and candidate_tokens"
+            )
+
+
+def _need(*modules: str) -> None:
+    """Raises `MissingExtra` for one that is not installed."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise MissingExtra("a ranker in model.onnx", "local", module) from error

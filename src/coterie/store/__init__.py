@@ -1,0 +1,8 @@
+"""What outlives a request: conversations, and the records that conversations and workers share.
+
+`Database` says where; opening it gives a `protocols.Store`. `docs/design/0003-the-store.md` says why it is as it is.
+"""
+
+from coterie.store.database import Database
+
+__all__ = ["Database"]

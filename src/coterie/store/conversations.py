@@ -1,0 +1,207 @@
+"""Conversations: trees of answered turns, found again by what a client sends of them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, case, delete, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coterie.errors import ConfigError
+from coterie.store.keys import Keys, keys, repeated
+from coterie.store.plain import checked, dumps
+from coterie.store.retention import Retention
+from coterie.store.schema import CONVERSATION, TURN
+from coterie.store.transactions import Transactions, insert
+from coterie.types import Json, Message, Transcript, Turn
+
+MAX_STATE_BYTES = 256 << 10
+MAX_TEXT_BYTES = 256 << 10
+"""A longer question or answer is not kept: half of one would be another text."""
+
+
+class _Twice(Exception):
+    """The run was remembered before."""
+
+
+@dataclass(frozen=True)
+class SqlConversations:
+    """`protocols.Conversations` over tables."""
+
+    transactions: Transactions
+    retention: Retention
+    keep_texts: bool
+    clock: Callable[[], float]
+
+    async def last(self, transcript: Transcript) -> Turn | None:
+        _check(transcript)
+        sent = repeated(transcript.messages)
+        if self.retention.off or not (sent or transcript.conversation):
+            return None
+        found = keys(sent, transcript.scope)
+
+        async def look(connection: AsyncConnection) -> Row[Any] | None:
+            if transcript.conversation is not None:
+                return await self._of_name(connection, transcript.scope, transcript.conversation, found)
+            return await self._of_messages(connection, transcript.scope, found)
+
+        row = await self.transactions.read(look)
+        return None if row is None else _turn(row)
+
+    async def remember(
+        self, transcript: Transcript, answer: Message, run: str, state: Mapping[str, Json], after: Turn | None = None
+    ) -> Turn | None:
+        _check(transcript)
+        if self.retention.off:
+            return None
+        if after is not None and transcript.conversation not in (None, after.conversation):
+            raise ConfigError(f"{transcript.conversation!r} cannot go on from a turn of {after.conversation!r}")
+        row = self._row(transcript, answer, run, state)
+
+        async def write(connection: AsyncConnection) -> Row[Any] | None:
+            return await self._append(connection, transcript, row, after)
+
+        async def look(connection: AsyncConnection) -> Row[Any] | None:
+            return await _only(connection, _turns().where(TURN.c.run == run))
+
+        try:
+            remembered = await self.transactions.write(write)
+        except _Twice:
+            remembered = await self.transactions.read(look)
+        await self.retention.tidy(self.transactions)
+        return None if remembered is None else _turn(remembered)
+
+    async def forget(self, conversation: str, scope: str = "") -> bool:
+        _check(Transcript((), conversation, scope))
+
+        async def write(connection: AsyncConnection) -> bool:
+            return bool((await connection.execute(delete(CONVERSATION).where(*_named(scope, conversation)))).rowcount)
+
+        gone = await self.transactions.write(write)
+        await self.transactions.wipe()
+        return gone
+
+    # ---- finding ----
+
+    def _kept(self) -> Select[Any]:
+        return _turns().where(CONVERSATION.c.touched_at >= self.retention.cutoff())
+
+    async def _of_name(self, connection: AsyncConnection, scope: str, name: str, found: Keys) -> Row[Any] | None:
+        """The turn with these messages or these words, else the newest: whoever gives an id goes on with that one."""
+        exact, words = TURN.c.exact_key == found.exact, TURN.c.words_key == (found.words or "")
+        turns = self._kept().where(*_named(scope, name))
+        turns = turns.order_by(case((exact, 2), (words, 1), else_=0).desc(), TURN.c.id.desc())
+        return await _only(connection, turns.limit(1))
+
+    async def _of_messages(self, connection: AsyncConnection, scope: str, found: Keys) -> Row[Any] | None:
+        """The turn with these messages; else the newest with these words, unless two conversations have such."""
+        turns = self._kept().where(CONVERSATION.c.scope == scope, CONVERSATION.c.given.is_(False))
+        newest = turns.order_by(TURN.c.id.desc()).limit(1)
+        row = await _only(connection, newest.where(TURN.c.exact_key == found.exact))
+        if row is not None or found.words is None:
+            return row
+        alike = TURN.c.words_key == found.words
+        row = await _only(connection, newest.where(alike))
+        if row is None:
+            return None
+        others = turns.where(alike, TURN.c.conversation_id != row.conversation_id)
+        return None if (await connection.execute(select(exists(others.subquery())))).scalar_one() else row
+
+    # ---- writing ----
+
+    def _row(self, transcript: Transcript, answer: Message, run: str, state: Mapping[str, Json]) -> dict[str, Any]:
+        made = keys((*transcript.messages, answer), transcript.scope)
+        asked = next((m.text for m in reversed(transcript.messages) if m.role == "user"), None)
+        return {
+            "run": checked(run, "a run's id"),
+            "exact_key": made.exact,
+            "words_key": made.words,
+            "state": dumps(dict(state), f"the state of the turn that {run!r} answered", MAX_STATE_BYTES),
+            "question": self._text(asked),
+            "answer": self._text(answer.text),
+            "answered_at": self.clock(),
+        }
+
+    def _text(self, text: str | None) -> str | None:
+        if not self.keep_texts or text is None:
+            return None
+        plain = json.dumps(text)
+        return plain if len(plain) <= MAX_TEXT_BYTES else None
+
+    async def _append(
+        self, connection: AsyncConnection, transcript: Transcript, row: dict[str, Any], after: Turn | None
+    ) -> Row[Any] | None:
+        if after is None:
+            where = await self._conversation(connection, transcript)
+            place: dict[str, Any] | None = {"conversation_id": where, "number": 1}
+        else:
+            place = await self._place_after(connection, transcript.scope, after)
+        if place is None:
+            return None
+        new = (
+            insert(self.transactions.where.kind, TURN)
+            .values({**row, **place})
+            .on_conflict_do_nothing(index_elements=[TURN.c.run])
+        )
+        if not (await connection.execute(new)).rowcount:
+            raise _Twice
+        return await _only(connection, _turns().where(TURN.c.run == row["run"]))
+
+    async def _conversation(self, connection: AsyncConnection, transcript: Transcript) -> int:
+        """The conversation of that name, or a new one. One whose time is over is forgotten here."""
+        given = transcript.conversation is not None
+        name = transcript.conversation if transcript.conversation is not None else uuid.uuid4().hex
+        at, now = _named(transcript.scope, name), self.clock()
+        await connection.execute(delete(CONVERSATION).where(*at, CONVERSATION.c.touched_at < self.retention.cutoff()))
+        fresh = {"scope": transcript.scope, "name": name, "given": given, "began_at": now, "touched_at": now}
+        upsert = insert(self.transactions.where.kind, CONVERSATION).values(fresh)
+        await connection.execute(
+            upsert.on_conflict_do_update(index_elements=["scope", "name"], set_={"touched_at": now})
+        )
+        id_: int = (await connection.execute(select(CONVERSATION.c.id).where(*at))).scalar_one()
+        return id_
+
+    async def _place_after(self, connection: AsyncConnection, scope: str, after: Turn) -> dict[str, Any] | None:
+        """Where a turn that follows `after` stands; ``None`` once `after` was forgotten."""
+        at = _named(scope, after.conversation)
+        await connection.execute(update(CONVERSATION).where(*at).values(touched_at=self.clock()))
+        parent = await _only(connection, _turns().where(*at, TURN.c.id == after.id))
+        if parent is None:
+            return None
+        return {"conversation_id": parent.conversation_id, "parent_id": parent.id, "number": parent.number + 1}
+
+
+def _turns() -> Select[Any]:
+    return select(TURN, CONVERSATION.c.name).join(CONVERSATION, CONVERSATION.c.id == TURN.c.conversation_id)
+
+
+async def _only(connection: AsyncConnection, rows: Select[Any]) -> Row[Any] | None:
+    row: Row[Any] | None = (await connection.execute(rows)).one_or_none()
+    return row
+
+
+def _named(scope: str, name: str) -> tuple[Any, ...]:
+    return (CONVERSATION.c.scope == scope, CONVERSATION.c.name == name)
+
+
+def _check(transcript: Transcript) -> None:
+    checked(transcript.scope, "a conversation's scope", blank=True)
+    if transcript.conversation is not None:
+        checked(transcript.conversation, "a conversation's id")
+
+
+def _turn(row: Row[Any]) -> Turn:
+    return Turn(
+        id=row.id,
+        conversation=row.name,
+        number=row.number,
+        run=row.run,
+        state=json.loads(row.state),
+        parent=row.parent_id,
+        question=None if row.question is None else json.loads(row.question),
+        answer=None if row.answer is None else json.loads(row.answer),
+    )

@@ -1,0 +1,61 @@
+"""Where the store is and what it may keep: a frozen specification, opened by the committee's house."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+from coterie.errors import MissingExtra
+from coterie.protocols import Store
+from coterie.store import address
+from coterie.types import Secret
+
+DRIVER = {"sqlite": ("store", "aiosqlite"), "postgresql": ("postgres", "asyncpg")}
+"""The extra, and the module that must come with it."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A SQLite file or a PostgreSQL database. The file, its folder and the tables are made where they are missing."""
+
+    url: Secret
+    """A path, ``sqlite:///path`` or ``postgresql://user:password@host/name``."""
+    keep_days: float | None = 30.0
+    """Days that a conversation is kept after its last turn. ``None`` writes nothing of any conversation."""
+    keep_texts: bool = False
+    """Whether questions and answers are kept beside the hashes that find them."""
+    wait_s: float = 10.0
+    """Longest that an operation waits for its turn among this process's, and as long again for the database."""
+    clock: Callable[[], float] = field(default=time.time, repr=False, compare=False, metadata={"code_only": True})
+    """Seconds since 1970, UTC."""
+
+    def __post_init__(self) -> None:
+        if self.keep_days is not None and not self.keep_days > 0:
+            raise ValueError(f"keep_days must be greater than 0, not {self.keep_days!r}; None keeps no conversation")
+        if not self.wait_s > 0:
+            raise ValueError(f"wait_s must be greater than 0, not {self.wait_s!r}")
+
+    @classmethod
+    def at(cls, url: str, *, keep_days: float | None = 30.0, keep_texts: bool = False) -> Database:
+        """The database at a path or URL."""
+        return cls(Secret(url), keep_days, keep_texts)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        """The store, its tables brought up to date. It lives on this event loop.
+
+        Raises `ConfigError` for a URL that cannot be read, `MissingExtra`, and `StoreError` for a database that
+        cannot be reached or was made by a newer version.
+        """
+        where = address.read(self.url.reveal())
+        extra, driver = DRIVER[where.kind]
+        for module in ("sqlalchemy", "greenlet", "alembic", driver):
+            if find_spec(module) is None:
+                raise MissingExtra(f"the store at {where.shown!r}", extra, module)
+        from coterie.store.sql import opened
+
+        async with opened(self, where) as store:
+            yield store

@@ -1,0 +1,68 @@
+"""Records: values that conversations and workers share, each changed by one writer at a time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Insert, Row, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coterie.store.plain import checked, dumps
+from coterie.store.schema import RECORD
+from coterie.store.transactions import Transactions, insert
+from coterie.types import Json, Record
+
+MAX_VALUE_BYTES = 16 << 20
+"""A record's value as JSON: a bandit's matrices fit, a data set does not."""
+
+
+@dataclass(frozen=True)
+class SqlRecords:
+    """`protocols.Records` over tables."""
+
+    transactions: Transactions
+    clock: Callable[[], float] = time.time
+
+    async def get(self, space: str, key: str) -> Record | None:
+        found = select(RECORD).where(*_at(space, key))
+
+        async def look(connection: AsyncConnection) -> Row[Any] | None:
+            return (await connection.execute(found)).one_or_none()
+
+        row = await self.transactions.read(look)
+        return None if row is None else Record(space, key, json.loads(row.value), row.version)
+
+    async def update(self, space: str, key: str, change: Callable[[Json], Json]) -> Record:
+        at = _at(space, key)
+
+        async def write(connection: AsyncConnection) -> Record:
+            # Whoever comes second waits here or at the lock, and then reads what the first has written.
+            await connection.execute(self._made(space, key))
+            row = (await connection.execute(select(RECORD).where(*at).with_for_update())).one()
+            text = dumps(change(json.loads(row.value)), f"the record {space!r} {key!r}", MAX_VALUE_BYTES)
+            written = {"value": text, "version": row.version + 1, "written_at": self.clock()}
+            await connection.execute(update(RECORD).where(*at).values(written))
+            return Record(space, key, json.loads(text), row.version + 1)
+
+        return await self.transactions.write(write)
+
+    async def discard(self, space: str, key: str) -> bool:
+        gone = delete(RECORD).where(*_at(space, key))
+
+        async def write(connection: AsyncConnection) -> bool:
+            return bool((await connection.execute(gone)).rowcount)
+
+        return await self.transactions.write(write)
+
+    def _made(self, space: str, key: str) -> Insert:
+        """The statement that makes the record where there is none."""
+        empty = {"space": space, "key": key, "value": "null", "version": 0, "written_at": self.clock()}
+        return insert(self.transactions.where.kind, RECORD).values(empty).on_conflict_do_nothing()
+
+
+def _at(space: str, key: str) -> tuple[Any, ...]:
+    return (RECORD.c.space == checked(space, "a record's space"), RECORD.c.key == checked(key, "a record's key"))
