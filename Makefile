@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -c constraints.txt -e '.[local,torch,dev]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
 	touch $@
 
 demo: $(VENV)/installed  ## ask the embedded committee (accepts Gemma's terms, see README)
@@ -25,8 +25,9 @@ check: $(VENV)/installed  ## format, lint, types, and which room imports which
 docs: $(VENV)/installed  ## write the reference pages that are made from the program
 	$(BIN)/python docs/make_reference.py
 
-bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmarks
+bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmarks (pair_ranker_gpu.py needs a GPU)
 	$(BIN)/python benchmarks/orchestration.py --write
+	$(BIN)/python benchmarks/pair_ranker_cpu.py --write
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

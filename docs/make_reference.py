@@ -26,6 +26,12 @@ COMMANDS = (
     ("models", "pull"),
     ("models", "path"),
     ("models", "remove"),
+    ("train", "pair-ranker"),
+    ("train", "pointwise-ranker"),
+    ("train", "fuser"),
+    ("eval", "rank"),
+    ("eval", "fuser"),
+    ("export", "pair-ranker"),
     ("trace", "show"),
     ("trace", "replay"),
 )

@@ -7,12 +7,17 @@ from coterie.embedded import GEMMA
 from coterie.methods.peer_blend import PeerBlend
 from coterie.methods.rank_and_fuse import RankAndFuse
 
+FUSER = "smollm2-fuser"
+"""Writes out of what the others answered, and answers nothing itself."""
 
-def test_it_is_a_configuration_of_three_members() -> None:
+
+def test_it_is_a_configuration_of_three_members_and_a_fuser() -> None:
     made = config.load(embedded.source(), {})
-    assert list(made.members) == ["smollm2-chat", "smollm2-few-shot", GEMMA]
+    assert list(made.members) == ["smollm2-chat", "smollm2-few-shot", GEMMA, FUSER]
     assert list(made.methods) == ["default", "best_of", "rank_and_fuse", "vote"]
-    assert all(method.asks == tuple(made.members) for method in made.methods.values())
+    answering = tuple(name for name in made.members if name != FUSER)
+    assert {vars(method)["members"] for method in made.methods.values()} == {answering}
+    assert [name for name, method in made.methods.items() if FUSER in method.asks] == ["rank_and_fuse"]
 
 
 def test_the_default_method_blends_fewer_than_there_are() -> None:
@@ -24,9 +29,9 @@ def test_the_default_method_blends_fewer_than_there_are() -> None:
 def test_without_gemma_two_prompts_of_one_model_are_left() -> None:
     data = embedded.source(gemma=False)
     made = config.load(data, {})
-    assert list(made.members) == ["smollm2-chat", "smollm2-few-shot"]
+    assert list(made.members) == ["smollm2-chat", "smollm2-few-shot", FUSER]
     assert {member["model"] for member in data["members"].values()} == {"smollm2-135m-instruct"}
-    assert all(method.asks == tuple(made.members) for method in made.methods.values())
+    assert {vars(method)["members"] for method in made.methods.values()} == {("smollm2-chat", "smollm2-few-shot")}
     assert GEMMA not in repr(data)
 
 
@@ -38,8 +43,8 @@ def test_without_gemma_k_stays_below_the_number_of_members() -> None:
 def test_what_is_handed_out_can_be_changed_without_harm() -> None:
     embedded.source()["members"].clear()
     embedded.source(gemma=False)["members"].clear()
-    assert len(embedded.source()["members"]) == 3
-    assert len(embedded.source(gemma=False)["members"]) == 2
+    assert len(embedded.source()["members"]) == 4
+    assert len(embedded.source(gemma=False)["members"]) == 3
 
 
 def test_leaving_gemma_out_changes_nothing_else() -> None:

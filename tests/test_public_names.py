@@ -16,7 +16,10 @@ PACKAGE = Path(coterie.__file__).parent
 
 HEAVY = (
     "aiohttp",
+    "alembic",
+    "onnxruntime",
     "pydantic",
+    "sqlalchemy",
     "yaml",
     "torch",
     "transformers",

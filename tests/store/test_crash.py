@@ -56,7 +56,7 @@ def test_connections_that_the_server_dropped_are_made_again(postgresql_url: str)
         connection = await asyncpg.connect(postgresql_url)
         others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         assert await connection.fetch(f"SELECT pg_terminate_backend(pid) {others}")
-        while await connection.fetchval(f"SELECT count(*) {others}"):
+        while await connection.fetchval(f"SELECT count(*) {others}"):  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.01)
         await connection.close()
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coterie.store.keys import Keys, keys, repeated
@@ -50,6 +50,7 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
     return tuple(system) + tuple(m for turn in draw(st.lists(exchanges(), min_size=1, max_size=4)) for m in turn)
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations(), WORDS)
 def test_the_next_request_finds_what_the_last_one_left(answered: tuple[Message, ...], question: str) -> None:
     sent = (*answered, Message("user", question))
@@ -57,6 +58,7 @@ def test_the_next_request_finds_what_the_last_one_left(answered: tuple[Message, 
     assert keys(repeated(sent), "") == keys(answered, "")
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations(), conversations())
 def test_different_conversations_have_different_keys(a: tuple[Message, ...], b: tuple[Message, ...]) -> None:
     def plain(messages: tuple[Message, ...]) -> list[Any]:
@@ -69,6 +71,7 @@ def test_different_conversations_have_different_keys(a: tuple[Message, ...], b: 
     assert (keys(a, "").exact == keys(b, "").exact) == (plain(a) == plain(b))
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations(), st.data())
 def test_what_the_user_said_cannot_be_changed_unnoticed(messages: tuple[Message, ...], data: st.DataObject) -> None:
     place = data.draw(st.sampled_from([i for i, m in enumerate(messages) if m.role == "user"]))
@@ -77,6 +80,7 @@ def test_what_the_user_said_cannot_be_changed_unnoticed(messages: tuple[Message,
     assert keys(edited, "").words != keys(messages, "").words
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations(), TEXTS, st.data())
 def test_an_answer_that_was_altered_leaves_the_words(
     messages: tuple[Message, ...], other: str, data: st.DataObject
@@ -88,12 +92,14 @@ def test_an_answer_that_was_altered_leaves_the_words(
     assert keys(without, "").words == keys(messages, "").words
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations(), st.sampled_from(["\n", " ", "\r\n", "\t "]), st.integers(0, 3))
 def test_white_space_around_a_message_means_nothing(messages: tuple[Message, ...], space: str, times: int) -> None:
     padded = tuple(replace(m, content=space * times + m.text + space) for m in messages)
     assert keys(padded, "") == keys(messages, "")
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations())
 def test_text_as_content_parts_is_the_same_text(messages: tuple[Message, ...]) -> None:
     parts = tuple(
@@ -109,6 +115,7 @@ def test_text_as_content_parts_is_the_same_text(messages: tuple[Message, ...]) -
     assert keys(parts, "") == keys(messages, "")
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations(), st.integers(1, 9))
 def test_tool_calls_may_be_given_other_ids_and_other_spaces(messages: tuple[Message, ...], indent: int) -> None:
     def rewritten(message: Message) -> Message:
@@ -125,6 +132,7 @@ def test_tool_calls_may_be_given_other_ids_and_other_spaces(messages: tuple[Mess
     assert keys(tuple(map(rewritten, messages)), "") == keys(messages, "")
 
 
+@settings(max_examples=60, deadline=None)
 @given(conversations(), TEXTS, TEXTS)
 def test_scopes_share_no_key(messages: tuple[Message, ...], a: str, b: str) -> None:
     one, other = keys(messages, a), keys(messages, b)

@@ -115,13 +115,15 @@ class _Asked:
         name, part, folder = fuser_of(fuser, base)
         if card and folder is None:
             raise ConfigError(f"--card adds to the card in a trained fuser's folder, and {fuser!r} is none")
+        voter = judge_of(judge) if judge else None
+        asks_members = any(getattr(one, "asks", ()) for one in (part, voter[1] if voter else None))
         return cls(
             name,
             part,
             folder,
-            judge_of(judge) if judge else None,
+            voter,
             [_metric(text) for text in metrics],
-            sources.load(config) if config else None,
+            sources.load(config) if config or asks_members else None,
         )
 
 

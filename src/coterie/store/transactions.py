@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, event
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coterie.errors import StoreError
 from coterie.store.address import Address
+from coterie.store.engines import WRITES, engine, failed
 
 T = TypeVar("T")
 
@@ -23,12 +23,6 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 
 MAX_WRITERS = 10
 """Transactions that write to PostgreSQL at once, out of one process: connections are left for those that read."""
-
-WRITES = "coterie_writes"
-"""The execution option of a connection that is going to write."""
-
-CONNECTION_SETTINGS = ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
-"""SQLite's, which does not keep them in the file: readers never wait, a commit is on the disk, the deleted is gone."""
 
 
 class Transactions:
@@ -41,13 +35,13 @@ class Transactions:
     def __init__(self, where: Address, wait_s: float) -> None:
         self.where = where
         self.wait_s = wait_s
-        self.engine = _engine(where, wait_s)
+        self.engine = engine(where, wait_s)
         self._under_way: set[asyncio.Task[Any]] = set()
         # Tasks of this process queue here; SQLite's own waiting polls, and knows no order.
         self._places = asyncio.Semaphore(1 if where.kind == "sqlite" else MAX_WRITERS)
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returns, of one moment's data. Raises `StoreError`."""
+        """What `work` returns, which changes nothing. Raises `StoreError`."""
         return await asyncio.shield(self._begun(self._transaction(work, self.wait_s, {})))
 
     async def write(self, work: Work[T], wait_s: float | None = None) -> T:
@@ -104,58 +98,9 @@ class Transactions:
         except TimeoutError as error:
             raise StoreError(f"the store at {self.where.shown!r} did not answer in {wait_s:g} s") from error
         except (SQLAlchemyError, OSError) as error:
-            raise _failed(self.where, error) from error
+            raise failed(self.where, error) from error
 
 
 def insert(kind: str, into: Table) -> postgresql.Insert | sqlite.Insert:
     """An insertion that can say what to do about a row that is there."""
     return postgresql.insert(into) if kind == "postgresql" else sqlite.insert(into)
-
-
-def _failed(where: Address, error: Exception) -> StoreError:
-    """What the driver said, without the statement and its values."""
-    return StoreError(f"the store at {where.shown!r} failed: {error.orig if isinstance(error, DBAPIError) else error}")
-
-
-def _engine(where: Address, wait_s: float) -> AsyncEngine:
-    return _sqlite(where, wait_s) if where.kind == "sqlite" else _postgresql(where, wait_s)
-
-
-def _sqlite(where: Address, wait_s: float) -> AsyncEngine:
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=where.target),
-        connect_args={"timeout": wait_s, "isolation_level": None},  # the driver begins nothing by itself
-        hide_parameters=True,
-        pool_timeout=wait_s,
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for setting in CONNECTION_SETTINGS:
-            cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that reads before it writes must hold the lock from the start: it cannot be upgraded
-        # once somebody else has written.
-        writes = connection.get_execution_options().get(WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _postgresql(where: Address, wait_s: float) -> AsyncEngine:
-    import asyncpg
-
-    async def connect() -> Any:
-        # The driver reads the URL, so that it knows every setting that PostgreSQL's own tools know (sslmode, a socket).
-        try:
-            return await asyncpg.connect(where.target, timeout=wait_s)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise _failed(where, error) from error
-
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, hide_parameters=True, pool_timeout=wait_s, pool_pre_ping=True
-    )
