@@ -128,6 +128,12 @@ def test_a_members_texts_and_its_failures() -> None:
     assert len(done) == 3
 
 
+def test_no_prompt_waits_for_a_slot_until_its_time_is_over() -> None:
+    writer = ScriptedMember("writer", (Reply("fused", latency_s=0.05),), max_concurrency=1, timeout_s=0.2, retries=0)
+    made = asyncio.run(fuse_all(Generative(member="writer"), prompts(8), [writer]))
+    assert made == [Fused("fused")] * 8
+
+
 def test_any_fuser_can_be_asked() -> None:
     made = asyncio.run(fuse_all(Aggregate("writer"), prompts(2), [ScriptedMember("writer", ("fused",))]))
     assert made == [Fused("fused"), Fused("fused")]

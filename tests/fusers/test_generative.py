@@ -19,7 +19,7 @@ from coterie.types import Message
 pytest.importorskip("torch", reason="the generative fuser needs the extra torch")
 
 from coterie.fusers.generative.engine import Decoding, FuserEngine
-from coterie.fusers.generative.reading import reader
+from coterie.fusers.generative.reading import end_of, reader
 from tiny_models import chat_llama, llama, t5
 
 
@@ -411,3 +411,13 @@ def test_who_writes_is_said_once() -> None:
         Generative(member="writer", adapter="coterie/x")
     with pytest.raises(ConfigError, match="'chat', not 'genfuser'"):
         Generative(member="writer", style="genfuser")
+
+
+def test_a_chat_ends_with_what_its_template_puts_behind_an_answer_whatever_the_tokenizer_says(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(chat_llama(tmp_path))
+    assert tokenizer.eos_token == "<|im_end|>"
+    tokenizer.eos_token = "<|im_start|>"  # as one version of transformers reads it out of a GGUF file
+    assert tokenizer.convert_ids_to_tokens(end_of(tokenizer, "chat")) == "<|im_end|>"
+    assert tokenizer.convert_ids_to_tokens(end_of(tokenizer, "genfuser")) == "<|im_start|>"

@@ -102,7 +102,7 @@ async def fuse_all(
         return await asyncio.to_thread(_by_weights, fuser, prompts, batch, on_done)
     methods = {str(n): _FuseGiven(fuser, prompt.best) for n, prompt in enumerate(prompts)}
     async with Committee(members, methods) as committee:
-        room = asyncio.Semaphore(AT_ONCE)
+        room = asyncio.Semaphore(_at_once(fuser, members))
 
         async def one(n: int, prompt: Shown) -> Fused:
             async with room:
@@ -112,6 +112,13 @@ async def fuse_all(
             return Fused(answer.text, failed)
 
         return await asyncio.gather(*(one(n, prompt) for n, prompt in enumerate(prompts)))
+
+
+def _at_once(fuser: Fuser, members: Sequence[MemberSpec]) -> int:
+    """As many prompts as the members it asks take side by side: a wait for a slot counts against a member's timeout."""
+    asked = getattr(fuser, "asks", ())
+    most = (member.card.max_concurrency for member in members if member.name in asked)
+    return min((n for n in most if n), default=AT_ONCE)
 
 
 def _by_weights(fuser: Generative, prompts: Sequence[Shown], batch: int, on_done: Callable[[], None]) -> list[Fused]:
