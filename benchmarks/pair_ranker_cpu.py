@@ -371,6 +371,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke run with a tiny ranker")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks/pair_ranker_cpu.md")
     parser.add_argument("--rounds", type=int, help="rounds of every side but the reference as installed")
+    parser.add_argument("--requests", type=int, help="requests that every side reads")
+    parser.add_argument("--installed-requests", type=int, help="requests for the reference as installed, read once")
     parser.add_argument("--threads", type=int, default=cores(), help="of every side; default: all cores")
     parser.add_argument(
         "--peer-venv",
@@ -382,7 +384,8 @@ def main() -> None:
     if args.quick and args.write:
         parser.error("--quick shows that the benchmark runs; its numbers are not worth writing down")
     plan = QUICK if args.quick else Plan()
-    plan = replace(plan, rounds=args.rounds or plan.rounds)
+    given = {name: getattr(args, name) for name in ("rounds", "requests", "installed_requests")}
+    plan = replace(plan, **{name: value for name, value in given.items() if value})
     samples = measure(plan, args.peer_venv.absolute(), args.threads)
     page = report(samples, plan, args.threads, " ".join(["python", "benchmarks/pair_ranker_cpu.py", *sys.argv[1:]]))
     print(page)
