@@ -19,6 +19,8 @@ Record = Any
 ZIPPED = b"\x1f\x8b"
 """How a gzipped file begins, whatever it is called."""
 
+_UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error)
+
 
 def place_of(name: str, revision: str | None = None, cache_folder: str | None = None) -> Path:
     """The file called `name`, fetched from the hub where it is none here.
@@ -39,8 +41,22 @@ def records(place: Path) -> Iterator[Record]:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _parsed(line, f"line {number} of {str(place)!r}")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"{str(place)!r} cannot be read: {error}") from error
+
+
+def document(place: Path) -> Record:
+    """The one JSON value that a file is; of JSON Lines the list of them. Raises `ConfigError` as `records` does."""
+    try:
+        with _opened(place) as file:
+            text = file.read().strip()
+    except _UNREADABLE as error:
+        raise ConfigError(f"{str(place)!r} cannot be read: {error}") from error
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{str(place)!r} is no JSON: {error}") from error
+    return value if end == len(text) else list(records(place))
 
 
 def _list(place: Path) -> list[Record]:
