@@ -153,7 +153,9 @@ class BallotMode(StrEnum):
     """How a member reviews."""
 
     TEXT = "text"
-    """It writes scores with a short justification as JSON."""
+    """It writes scores for all answers in one call, with a short justification, as JSON (listwise)."""
+    POINTWISE = "pointwise"
+    """It writes scores by criterion for one answer a call, with a short justification, as JSON."""
     SCORE_LOGPROB = "score_logprob"
     """Expected score from the probabilities of the score tokens at one position."""
     LIKELIHOOD = "likelihood"
@@ -356,6 +358,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Criterion:
+    """What a judge said under one heading, such as accuracy."""
+
+    name: str
+    scores: tuple[float, ...]
+    """Aligned with the ids that the judgement is about."""
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What a judge says of candidates (or a router of members): one id is pointwise, two pairwise, n listwise.
 
@@ -371,17 +382,40 @@ class Judgement:
     abstained: str = ""
     calls: tuple[str, ...] = ()
     """The calls it rests on, in the trace."""
+    weight: float = 1.0
+    """How much it counts beside other judgements; 1 unless its judge was calibrated, and 0 counts for nothing."""
+    reasons: tuple[str, ...] = ()
+    """Aligned with ``about`` where something was said of each id; otherwise empty."""
+    criteria: tuple[Criterion, ...] = ()
+    """The parts that ``scores`` are the sums of, where there are any."""
 
     def __post_init__(self) -> None:
         if len(self.about) != len(self.scores):
             raise ValueError(f"{self.judge!r} gave {len(self.scores)} scores for {len(self.about)} ids {self.about!r}")
         if not all(map(math.isfinite, self.scores)):
             raise ValueError(f"{self.judge!r} gave scores that are no numbers: {self.scores!r}; abstain instead")
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ValueError(f"{self.judge!r} cannot weigh {self.weight!r}: a weight is 0 or more")
+        for aligned in (self.reasons, *(criterion.scores for criterion in self.criteria)):
+            if aligned and len(aligned) != len(self.about):
+                raise ValueError(f"{self.judge!r} said {len(aligned)} things of {len(self.about)} ids {self.about!r}")
 
     @classmethod
     def abstain(cls, judge: str, why: str, calls: Sequence[str] = ()) -> Judgement:
         """A ballot that says nothing, and why."""
         return cls(judge, (), (), abstained=why, calls=tuple(calls))
+
+
+@dataclass(frozen=True)
+class Outstanding:
+    """A judgement that is awaited: what it will speak of, as far as it is known."""
+
+    about: tuple[str, ...]
+    """It may leave some of these out, or abstain."""
+    weight: float = 1.0
+    lowest: float | None = None
+    highest: float | None = None
+    """The ends of its scale; ``None`` where it has none."""
 
 
 @dataclass(frozen=True)
@@ -459,6 +493,18 @@ class Result:
 
 
 # ---- what is kept -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a request stands in a conversation, as far as its client says."""
+
+    id: str | None = None
+    """The conversation's id; one without is found by its messages."""
+    scope: str = ""
+    """Whose conversation it is, such as an API key's id: nothing is found across scopes."""
+    turns: int | None = None
+    """How many turns it will have, where that is known."""
 
 
 @dataclass(frozen=True)

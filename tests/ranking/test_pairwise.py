@@ -7,7 +7,7 @@ import math
 import pytest
 
 from coterie.ranking import bradley_terry, max_logits, max_wins, unbeaten
-from coterie.ranking.pairwise import logits_of
+from coterie.ranking.pairwise import Reading, readings_of
 from coterie.ranking.tournament import play, top_k
 from coterie.types import Judgement
 
@@ -84,4 +84,27 @@ def test_who_is_not_compared_has_no_score_and_stands_last() -> None:
 
 def test_judgements_of_one_pair_by_several_judges_are_averaged() -> None:
     both = [Judgement("x", ("a", "b"), (1.0, 0.0)), Judgement("y", ("a", "b"), (0.0, 2.0))]
-    assert logits_of(both, "ab") == {("a", "b"): -0.5}
+    assert readings_of(both, "ab") == {("a", "b"): Reading(-0.5, 1.0)}
+
+
+# ---- weights ----------------------------------------------------------------------------------
+
+
+def by(judge: str, weight: float, a: str, b: str, logit: float) -> Judgement:
+    return Judgement(judge, (a, b), (logit, 0.0), weight=weight)
+
+
+def test_judges_of_one_pair_are_averaged_by_their_weights() -> None:
+    both = [by("x", 3.0, "a", "b", 1.0), by("y", 1.0, "a", "b", -2.0)]
+    assert readings_of(both, "ab") == {("a", "b"): Reading(0.25, 1.0)}
+
+
+def test_a_reading_counts_as_much_as_who_made_it() -> None:
+    forth, back = by("x", 3.0, "a", "b", 1.0), by("y", 1.0, "b", "a", 2.0)
+    assert max_logits([forth, back], "ab").scores == pytest.approx({"a": (1.5 - 1.0) / 2, "b": (1.0 - 1.5) / 2})
+    assert max_wins([forth, back], "ab").scores == pytest.approx({"a": 1.5, "b": 0.5})
+    assert unbeaten([forth, back], "ab").best == "a"
+    strength = bradley_terry([forth, back], "ab").scores["a"]
+    assert strength is not None
+    assert strength > 0
+    assert bradley_terry([by("x", 1.0, "a", "b", 1.0), back], "ab").ties == (("a", "b"),)

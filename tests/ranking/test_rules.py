@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,12 @@ from coterie.types import Judgement, Ranking
 POOL = ("a", "b", "c", "d", "e")
 SILENCE = "every ballot abstained, so the order is the pool's"
 
-few = settings(max_examples=30, deadline=None)
+WEIGHTS = (1.0, 1.0, 1.0, 0.3, 0.7, 2.0, 0.0)
+
+MAJORITIES = ("majority_vote", "majority_vote_max", "majority_vote_min")
+"""Rules under which a better score can do harm."""
+
+few = settings(max_examples=30)
 """Enough for five ids; the rules are many."""
 
 every_rule = pytest.mark.parametrize("name", sorted(RULES))
@@ -33,12 +39,13 @@ def ordered(judge: str, *best_first: str) -> Judgement:
 
 @st.composite
 def ballots(draw: st.DrawFn, ids: Sequence[str] = POOL, least: int = 0) -> list[Judgement]:
-    """Ballots of any length, complete or not, with ties and abstentions."""
+    """Ballots of any length, complete or not, with ties and abstentions, of any weight."""
     made = []
     for number in range(draw(st.integers(least, 6))):
         about = tuple(draw(st.lists(st.sampled_from(ids), unique=True, max_size=len(ids))))
         scores = tuple(float(draw(st.integers(1, 5))) for _ in about)
-        made.append(Judgement(f"judge{number}", about, scores, abstained="" if about else "silent"))
+        weight = draw(st.sampled_from(WEIGHTS))
+        made.append(Judgement(f"judge{number}", about, scores, abstained="" if about else "silent", weight=weight))
     return made
 
 
@@ -187,7 +194,7 @@ def test_mean_does_not_depend_on_the_order_of_judgements_of_any_size(scores: lis
 @given(data=st.data())
 def test_the_order_of_ids_on_a_ballot_does_not_matter(name: str, data: st.DataObject) -> None:
     votes = data.draw(ballots())
-    turned = [Judgement(v.judge, v.about[::-1], v.scores[::-1]) for v in votes]
+    turned = [replace(v, about=v.about[::-1], scores=v.scores[::-1]) for v in votes]
     assert RULES[name](turned, POOL) == RULES[name](votes, POOL)
 
 
@@ -197,9 +204,7 @@ def test_the_order_of_ids_on_a_ballot_does_not_matter(name: str, data: st.DataOb
 def test_ids_are_only_names(name: str, data: st.DataObject) -> None:
     votes = data.draw(ballots())
     renamed = dict(zip(POOL, data.draw(st.permutations(["v", "w", "x", "y", "z"])), strict=True))
-    there = RULES[name](
-        [Judgement(v.judge, tuple(renamed[i] for i in v.about), v.scores) for v in votes], list(renamed.values())
-    )
+    there = RULES[name]([replace(v, about=tuple(renamed[i] for i in v.about)) for v in votes], list(renamed.values()))
     here = RULES[name](votes, POOL)
     assert there.order == tuple(renamed[i] for i in here.order)
     assert there.ties == tuple(tuple(renamed[i] for i in group) for group in here.ties)
@@ -266,7 +271,7 @@ def test_an_abstention_changes_nothing(name: str, data: st.DataObject) -> None:
     )
 
 
-@every_rule
+@pytest.mark.parametrize("name", sorted(set(RULES) - set(MAJORITIES)))
 @few
 @given(data=st.data())
 def test_raising_a_candidate_on_a_ballot_never_lowers_it(name: str, data: st.DataObject) -> None:
@@ -280,7 +285,7 @@ def test_raising_a_candidate_on_a_ballot_never_lowers_it(name: str, data: st.Dat
     lift = data.draw(st.integers(1, 5))
     scores = tuple(s + lift * (i == raised) for i, s in zip(vote.about, vote.scores, strict=True))
     before = RULES[name](votes, POOL)
-    after = RULES[name]([*votes[:number], Judgement(vote.judge, vote.about, scores), *votes[number + 1 :]], POOL)
+    after = RULES[name]([*votes[:number], replace(vote, scores=scores), *votes[number + 1 :]], POOL)
     assert after.ranks[raised] <= before.ranks[raised]
     if name in ("borda", "copeland", "mean", "normalised_borda"):  # they let nobody else rise along with it
         assert after.order.index(raised) <= before.order.index(raised)
@@ -293,7 +298,7 @@ def test_ids_outside_the_pool_are_not_there(name: str, data: st.DataObject) -> N
     votes = data.draw(ballots())
     among = ("a", "b", "c")
     inside = [
-        Judgement(v.judge, about, tuple(s for i, s in zip(v.about, v.scores, strict=True) if i in among))
+        replace(v, about=about, scores=tuple(s for i, s in zip(v.about, v.scores, strict=True) if i in among))
         for v in votes
         for about in [tuple(i for i in v.about if i in among)]
     ]
@@ -330,6 +335,78 @@ def test_the_favourite_of_every_ballot_is_first(name: str) -> None:
     assert RULES[name](votes, "abc").ranks["c"] == 1
 
 
+# ---- weights ----------------------------------------------------------------------------------
+
+
+@every_rule
+@few
+@given(data=st.data(), weight=st.floats(1e-6, 1e6))
+def test_equal_weights_are_none(name: str, data: st.DataObject, weight: float) -> None:
+    votes = [replace(vote, weight=1.0) for vote in data.draw(ballots())]
+    assert RULES[name]([replace(vote, weight=weight) for vote in votes], POOL) == RULES[name](votes, POOL)
+
+
+@every_rule
+@few
+@given(data=st.data())
+def test_a_weight_of_nothing_is_no_ballot(name: str, data: st.DataObject) -> None:
+    votes = data.draw(ballots())
+    assert RULES[name](votes, POOL) == RULES[name]([vote for vote in votes if vote.weight], POOL)
+
+
+@every_rule
+@few
+@given(data=st.data(), factor=st.sampled_from([0.25, 0.5, 2.0, 1024.0]))
+def test_only_the_proportions_of_weights_matter(name: str, data: st.DataObject, factor: float) -> None:
+    votes = data.draw(ballots())
+    assert RULES[name]([replace(v, weight=v.weight * factor) for v in votes], POOL) == RULES[name](votes, POOL)
+
+
+@pytest.mark.parametrize("name", ["average_vote", "borda", "copeland", "mean", "normalised_borda", *MAJORITIES])
+@few
+@given(data=st.data())
+def test_a_weight_of_three_is_three_reviewers(name: str, data: st.DataObject) -> None:
+    votes = [replace(vote, weight=1.0) for vote in data.draw(ballots())]
+    heavy = [replace(vote, weight=float(n % 3 + 1)) for n, vote in enumerate(votes)]
+    many = [vote for n, vote in enumerate(votes) for _ in range(n % 3 + 1)]
+    weighted, repeated = RULES[name](heavy, POOL), RULES[name](many, POOL)
+    assert (weighted.order, weighted.ties) == (repeated.order, repeated.ties)
+    if name != "borda":  # whose points are in units of a mean ballot
+        assert weighted.scores == pytest.approx(repeated.scores)
+
+
+@every_rule
+def test_the_heavier_of_two_opposed_reviewers_wins(name: str) -> None:
+    votes = [replace(ordered("x", "a", "b"), weight=0.4), replace(ordered("y", "b", "a"), weight=0.6)]
+    made = RULES[name](votes, "ab")
+    if name == "average_vote":  # rounds -0.4 and -0.6 away: halves upwards
+        assert made.order == ("b", "a")
+        return
+    assert (made.order, made.ties) == (("b", "a"), ())
+
+
+def test_weighted_borda_by_hand() -> None:
+    votes = [replace(ordered("x", "a", "b", "c"), weight=0.5), replace(ordered("y", "c", "b", "a"), weight=1.5)]
+    assert borda(votes, "abc").scores == pytest.approx({"a": 1.0, "b": 2.0, "c": 3.0})  # the mean weight is 1
+    assert normalised_borda(votes, "abc").scores == pytest.approx({"a": 0.25, "b": 0.5, "c": 0.75})
+
+
+def test_a_weighted_mean_is_of_those_who_spoke() -> None:
+    votes = [replace(ballot("x", a=4, b=2), weight=0.2), replace(ballot("y", b=5), weight=0.8)]
+    assert mean(votes, "ab").scores == pytest.approx({"a": 4.0, "b": (0.2 * 2 + 0.8 * 5)})
+
+
+def test_copeland_counts_weights_and_not_heads() -> None:
+    votes = [replace(ordered(str(n), "a", "b"), weight=0.2) for n in range(3)] + [ordered("y", "b", "a")]
+    assert copeland(votes, "ab").scores == {"a": 0.0, "b": 1.0}
+
+
+def test_copeland_knows_a_draw_of_weights_that_add_up_only_nearly() -> None:
+    votes = [replace(ordered(str(n), *order), weight=w) for n, (order, w) in enumerate([("ab", 0.1), ("ab", 0.2)])]
+    assert 0.1 + 0.2 != 0.3
+    assert copeland([*votes, replace(ordered("y", "b", "a"), weight=0.3)], "ab").ties == (("a", "b"),)
+
+
 # ---- what holds of those that rank ------------------------------------------------------------
 
 
@@ -347,7 +424,7 @@ def test_a_ballot_on_a_single_candidate_ranks_nothing(name: str, data: st.DataOb
 @given(data=st.data(), factor=st.floats(0.1, 10), shift=st.floats(-5, 5))
 def test_a_judges_scale_does_not_matter(name: str, data: st.DataObject, factor: float, shift: float) -> None:
     votes = data.draw(ballots(least=1))
-    scaled = [Judgement(v.judge, v.about, tuple(s * factor + shift for s in v.scores)) for v in votes]
+    scaled = [replace(v, scores=tuple(s * factor + shift for s in v.scores)) for v in votes]
     assert RULES[name](scaled, POOL) == RULES[name](votes, POOL)
 
 

@@ -7,6 +7,9 @@ from itertools import groupby
 
 from coterie.types import Ranking
 
+EQUAL = 1e-12
+"""Points that lie no further apart are equal: averages of equal points differ in the last bits."""
+
 
 def by_points(
     points: Mapping[str, float | None],
@@ -25,24 +28,38 @@ def by_points(
         note = "every ballot abstained, so the order is the pool's"
         return Ranking(tuple(over), dict.fromkeys(over), rule, _tie(over), (*notes, note))
 
-    def weight(id_: str) -> float:
-        value = points.get(id_)
-        return unheard if value is None else round(value, 12)  # averages of equal points differ in the last bits
-
-    order = tuple(sorted(over, key=weight, reverse=True))
-    ties = tuple(group for _, ids in groupby(order, key=weight) if len(group := tuple(ids)) > 1)
+    groups = _levels({id_: unheard if (value := points.get(id_)) is None else value for id_ in over})
+    order = tuple(id_ for group in groups for id_ in group)
+    ties = tuple(group for group in groups if len(group) > 1)
     silent = tuple(id_ for id_ in over if points.get(id_) is None)
     said = (*notes, f"no ballot spoke of {', '.join(silent)}") if silent else tuple(notes)
     return Ranking(order, {id_: points.get(id_) for id_ in over}, rule, ties, said)
+
+
+def _levels(values: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """The ids, highest first, in groups of equal value; inside a group they keep their order."""
+    place = {id_: n for n, id_ in enumerate(values)}
+    groups: list[list[str]] = []
+    for id_ in sorted(values, key=values.__getitem__, reverse=True):
+        above = values[groups[-1][-1]] if groups else None
+        if above is not None and (above == values[id_] or above - values[id_] <= EQUAL):
+            groups[-1].append(id_)
+        else:
+            groups.append([id_])
+    return [tuple(sorted(group, key=place.__getitem__)) for group in groups]
 
 
 def _tie(over: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return (tuple(over),) if len(over) > 1 else ()
 
 
-def average(received: Sequence[float]) -> float | None:
-    """The mean of what an id received, the same in whatever order it came; ``None`` for nothing."""
-    return sum(sorted(received)) / len(received) if received else None
+def average(received: Sequence[tuple[float, float]]) -> float | None:
+    """The mean of the values that an id received, by their weights, in whatever order they came; ``None`` for nothing.
+
+    `received` holds pairs of value and weight.
+    """
+    ordered = sorted(received)
+    return sum(value * weight for value, weight in ordered) / sum(weight for _, weight in ordered) if ordered else None
 
 
 def points_of_places(about: Sequence[str], scores: Sequence[float]) -> dict[str, float]:
