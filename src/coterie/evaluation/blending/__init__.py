@@ -1,0 +1,1 @@
+"""A blending evaluation told: recorded rows become tables, figures and one page that holds them all."""
