@@ -1,6 +1,6 @@
 """How many ordered pairs a second the pair ranker reads on a GPU: DeBERTa-v3-large's shape, random weights.
 
-    python benchmarks/pair_ranker_gpu.py [--requests N] [--quick]
+    python benchmarks/pair_ranker_gpu.py [--requests N] [--mean-tokens N ...] [--quick]
 
 The peer is the reference's way: one padded forward for every ordered pair of candidate places and batch
 of 8 requests, in fp16. Ours is the engine: all pairs of all requests in one queue, cut by length, in
@@ -189,6 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mean-tokens", type=int, nargs="+", default=(205, 608), help="a table for each")
     parser.add_argument("--quick", action="store_true", help="two layers and few requests: does it run?")
     given = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -196,7 +197,7 @@ def main() -> None:
     flops = card_flops(device)
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name() if device == 'cuda' else 'CPU'}, "
           f"{flops / 1e12:.0f} TFLOP/s in a bf16 matrix product")  # fmt: skip
-    for mean_tokens in (60,) if given.quick else (205, 608):
+    for mean_tokens in (60,) if given.quick else given.mean_tokens:
         found = measure(mean_tokens, requests, rounds, layers, device)
         per_token = 2 * 12 * 1024**2 * layers
         print(json.dumps({k: found[k] for k in ("mean_tokens", "padding", "warm_up_s", "noise", "spread_of_logits")}))
