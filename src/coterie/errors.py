@@ -2,7 +2,8 @@
 
     CoterieError
     |-- ConfigError        a configuration, a part or an argument that cannot work (exit status 2)
-    |   `-- MissingExtra   a part needs a package that is not installed
+    |   |-- MissingExtra   a part needs a package that is not installed
+    |   `-- MissingWeights a part needs weights that are not here, and could not be fetched
     |-- NoAnswer           no member gave anything to answer from (exit status 1)
     |-- MemberError        one call to one member failed; the run turns it into a `Failure`
     |-- TraceError         a trace file that cannot be read
@@ -32,6 +33,10 @@ class MissingExtra(ConfigError):
 
     def __init__(self, what: str, extra: str, module: str) -> None:
         super().__init__(f"{what} needs {module!r}, which is not installed: pip install 'coterie[{extra}]'")
+
+
+class MissingWeights(ConfigError):
+    """A part needs weights that are not here, and could not be fetched."""
 
 
 class NoAnswer(CoterieError):

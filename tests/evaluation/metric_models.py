@@ -57,6 +57,34 @@ def gpt2(place: Path, *, begins: bool = False) -> Path:
     return place
 
 
+def aligner(place: Path, seed: int = 12, **settings: Any) -> Path:
+    """AlignScore in the layout of its published checkpoints, with its encoder's configuration and tokenizer beside it.
+
+    The network is a RoBERTa that reads 40 tokens.
+    """
+    import torch
+    from transformers import RobertaConfig, RobertaForMaskedLM, RobertaModel
+
+    size = _tokenizer(place, ["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>", "<s> $A </s> </s> $B </s>", 40)
+    made: Any = RobertaConfig
+    config = made(
+        vocab_size=size, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=42, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, **settings
+    )  # fmt: skip
+    network = torch.nn.Module()
+    network.base_model = RobertaModel(config)
+    network.mlm_head = RobertaForMaskedLM(config).lm_head
+    network.bin_layer = torch.nn.Linear(32, 2)
+    network.tri_layer = torch.nn.Linear(32, 3)
+    network.reg_layer = torch.nn.Linear(32, 1)
+    _draw(network, seed)
+    state = {"base_model.embeddings.position_ids": torch.arange(42)[None], **network.state_dict()}
+    leftovers = {"epoch": 2, "pytorch-lightning_version": "1.7.7", "hyper_parameters": {"model": "roberta-large"}}
+    config.save_pretrained(place)
+    torch.save({**leftovers, "state_dict": state}, place / "AlignScore-large.ckpt")
+    return place
+
+
 def _tokenizer(place: Path, specials: list[str], single: str, pair: str, longest: int) -> int:
     """Lower-case words and punctuation marks; what it does not know is unknown. The size of its vocabulary."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -80,6 +108,11 @@ def _tokenizer(place: Path, specials: list[str], single: str, pair: str, longest
 
 
 def _save(model: Any, place: Path, seed: int = 10) -> None:
+    _draw(model, seed)
+    model.save_pretrained(place)
+
+
+def _draw(model: Any, seed: int) -> None:
     import numpy as np
     import torch
 
@@ -88,4 +121,3 @@ def _save(model: Any, place: Path, seed: int = 10) -> None:
         for _, parameter in sorted(model.named_parameters()):
             if parameter.dim() > 1:  # norms and biases stay as they are made: drawn ones make all tokens alike
                 parameter.copy_(torch.from_numpy(drawn.standard_normal(tuple(parameter.shape)) * 0.3))
-    model.save_pretrained(place)

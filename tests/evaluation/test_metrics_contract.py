@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from coterie.errors import ConfigError, MissingExtra
+from coterie.errors import ConfigError, MissingExtra, MissingWeights
 from coterie.evaluation.metrics import NAMES, Metric, OpenMetric, Pair, build
 
 pytest.importorskip("torch", reason="metrics with a network need the extra torch")
 pytest.importorskip("rouge_score", reason="ROUGE needs the extra eval")
 pytest.importorskip("sacrebleu", reason="BLEU needs the extra eval")
 
-from metric_models import bart, bert, gpt2
+from metric_models import aligner, bart, bert, gpt2
 
 TEXTS = [
     "the cat sat on the mat .",
@@ -51,6 +52,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         "bartscore": {**here, "model": str(bart(tmp_path_factory.mktemp("bart")))},
         "bleurt": {**here, "model": str(bert(tmp_path_factory.mktemp("bleurt"), outputs=1))},
         "likelihood": {**here, "model": str(gpt2(tmp_path_factory.mktemp("gpt2"), begins=True))},
+        "alignscore": {**here, "model": str(aligner(tmp_path_factory.mktemp("aligner")))},
     }
 
 
@@ -90,7 +92,7 @@ def test_a_score_depends_on_its_own_pair_alone(name: str, metrics: dict[str, Ope
     assert nearly(together, backwards)
 
 
-@pytest.mark.parametrize("name", ["bertscore", "bartscore", "bleurt", "likelihood"])
+@pytest.mark.parametrize("name", ["bertscore", "bartscore", "bleurt", "likelihood", "alignscore"])
 def test_a_score_does_not_depend_on_the_size_of_the_batch(name: str, settings: dict[str, dict[str, Any]]) -> None:
     found = []
     for budget_tokens in (1, 60, 100_000):
@@ -102,7 +104,7 @@ def test_a_score_does_not_depend_on_the_size_of_the_batch(name: str, settings: d
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_pairs_have_equal_scores(name: str, metrics: dict[str, OpenMetric]) -> None:
-    first, second, third = metrics[name].score(["the cat", "a dog", "the cat"], ["a cat", "a dog", "a cat"])
+    first, second, third = metrics[name].score(["dog cat", "a dog", "dog cat"], ["a cat", "a dog", "a cat"])
     assert first == third
     assert first != second
 
@@ -125,7 +127,7 @@ def test_a_long_text_is_cut_and_that_is_said_once(
             scores = metric.score([LONG, "the cat", LONG + "."], ["the cat sat", LONG, LONG])
         assert all(score is not None and math.isfinite(score) for score in scores)
         said = [record for record in caplog.records if record.name == "coterie"]
-        if name == "bleu":  # it reads everything
+        if name in ("bleu", "f1", "exact_match"):  # they read everything
             assert (metric.cut, said) == (0, [])
         else:
             assert metric.cut >= 2  # equal texts may be read once
@@ -193,6 +195,10 @@ def test_an_unknown_name_or_setting_is_answered_with_those_there_are() -> None:
         build("bartscore", max_tokens=2)
     with pytest.raises(ConfigError, match="max_words is at least 1"):
         build("rouge1", max_words=0)
+    with pytest.raises(ConfigError, match="chunk_words is at least 1"):
+        build("alignscore", chunk_words=0)
+    with pytest.raises(ConfigError, match=r"metrics\.alignscore\.mode"):
+        build("alignscore", mode="nli_spp")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +210,7 @@ def test_an_unknown_name_or_setting_is_answered_with_those_there_are() -> None:
         ("bartscore", "transformers", "coterie[torch]"),
         ("bleurt", "transformers", "coterie[torch]"),
         ("likelihood", "transformers", "coterie[torch]"),
+        ("alignscore", "transformers", "coterie[torch]"),
     ],
 )
 def test_an_absent_package_is_named(
@@ -234,3 +241,16 @@ def test_a_folder_that_is_no_model_is_refused_by_name(
     with pytest.raises(ConfigError, match="cannot be loaded as a metric's model") as caught, metric.open():
         raise AssertionError("it opened")
     assert repr(str(tmp_path)) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["bertscore", "bartscore", "bleurt", "likelihood", "alignscore"])
+def test_absent_weights_are_told_from_wrong_ones(
+    name: str, settings: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = Path(settings[name]["model"])
+    for file in folder.iterdir():
+        if file.suffix not in (".safetensors", ".ckpt"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    metric = build(name, **{**settings[name], "model": str(tmp_path)})
+    with pytest.raises(MissingWeights, match=re.escape(str(tmp_path))), metric.open():
+        raise AssertionError("it opened")

@@ -63,7 +63,7 @@ def test_it_holds_the_truth_about_as_often_as_it_says() -> None:
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(200, 400))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_for_many_rows_it_holds_their_mean(seed: int, n: int) -> None:
     found = estimate(drawn(n, seed), bootstrap=QUICK)
     low, high = ends(found)
@@ -71,7 +71,7 @@ def test_for_many_rows_it_holds_their_mean(seed: int, n: int) -> None:
 
 
 @given(rows=VALUES, shift=st.floats(-1e3, 1e3), scale=st.floats(0.01, 100), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_moves_and_stretches_with_the_rows(rows: list[float], shift: float, scale: float, seed: int) -> None:
     bootstrap = Bootstrap(100, seed=seed)
     low, high = ends(estimate(rows, bootstrap=bootstrap))
@@ -83,7 +83,7 @@ def test_it_moves_and_stretches_with_the_rows(rows: list[float], shift: float, s
 
 
 @given(rows=VALUES, seed=st.integers(0, 10**9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_same_seed_gives_the_same_interval(rows: list[float], seed: int) -> None:
     assert estimate(rows, bootstrap=Bootstrap(100, seed=seed)) == estimate(rows, bootstrap=Bootstrap(100, seed=seed))
 
@@ -114,7 +114,7 @@ def test_more_rows_than_are_drawn_at_once() -> None:
 
 
 @given(rows=HOLES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_missing_row_is_left_out_and_counted(rows: list[float | None]) -> None:
     known = [row for row in rows if row is not None and not math.isnan(row)]
     found = estimate(rows, bootstrap=QUICK)
@@ -187,7 +187,7 @@ def test_a_difference_of_pairs_is_told_where_two_intervals_overlap() -> None:
         st.tuples(st.one_of(st.none(), st.integers(-5, 5)), st.one_of(st.none(), st.integers(-5, 5))), max_size=30
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_difference_turned_round(pairs: list[tuple[int | None, int | None]]) -> None:
     ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
     there, back = difference(ours, theirs, bootstrap=QUICK), difference(theirs, ours, bootstrap=QUICK)

@@ -2,6 +2,8 @@
 
 with build("rougeL").open() as metric:
     metric.score(hypotheses, references)
+
+`OverGolds` holds any of them against several gold answers.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from importlib import import_module
 from typing import Any, cast
 
 from coterie.errors import ConfigError
+from coterie.evaluation.metrics.golds import OverGolds
 from coterie.evaluation.metrics.metric import Metric, OpenMetric, Pair
 
-__all__ = ["NAMES", "Metric", "OpenMetric", "Pair", "build"]
+__all__ = ["NAMES", "Metric", "OpenMetric", "OverGolds", "Pair", "build"]
 
 _PLACES: Mapping[str, str] = {
     "rouge1": "rouge:Rouge",
@@ -26,10 +29,13 @@ _PLACES: Mapping[str, str] = {
     "bartscore": "bartscore:BartScore",
     "bleurt": "bleurt:Bleurt",
     "likelihood": "likelihood:Likelihood",
+    "f1": "token_f1:TokenF1",
+    "exact_match": "exact_match:ExactMatch",
+    "alignscore": "alignscore:AlignScore",
 }
 
 NAMES = tuple(_PLACES)
-"""The metrics there are, by the names under which MixInstruct holds their scores."""
+"""The metrics there are; those that MixInstruct holds scores of, by the names it has for them."""
 
 
 def build(name: str, **settings: Any) -> Metric:

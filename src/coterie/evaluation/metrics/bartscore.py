@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coterie.errors import ConfigError
-from coterie.evaluation.metrics.loading import IGNORED, Reader, Weights, in_batches, mean_log_probs
+from coterie.evaluation.metrics.loading import IGNORED, Reader, Weights, in_batches, mean_log_probs, read_once
 from coterie.evaluation.metrics.metric import OpenMetric, Pair, opened
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class BartScore(Weights):
 
 @dataclass(frozen=True)
 class _Row:
-    source: list[int]
+    heard: Tensor
+    """The encoder's states of the hypothesis, [tokens, width]."""
     target: list[int]
 
 
@@ -61,24 +65,47 @@ class _BartScore:
         return self._reader.cut
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:
-        rows = [_Row(self._reader.ids(pair.hypothesis), self._reader.ids(pair.reference)) for pair in pairs]
-        return in_batches(rows, _width, self._network.budget_tokens, self._forward)
-
-    def _forward(self, rows: Sequence[_Row]) -> list[float]:
         import torch
 
-        source, attended = self._network.padded([row.source for row in rows])
+        scores: dict[int, float] = {}
+        with torch.inference_mode():
+            # The encoder reads a hypothesis once, however many references it is held against.
+            for places, heard in read_once([(pair.hypothesis,) for pair in pairs], self._hear):
+                rows = [
+                    _Row(heard[pairs[place].hypothesis], self._reader.ids(pairs[place].reference)) for place in places
+                ]
+                found = in_batches(rows, _width, self._network.budget_tokens, self._forward)
+                scores.update(zip(places, found, strict=True))
+        return [scores[place] for place in range(len(pairs))]
+
+    def _hear(self, texts: Sequence[str]) -> list[Tensor]:
+        rows = [self._reader.ids(text) for text in texts]
+        return in_batches(rows, len, self._network.budget_tokens, self._encode)
+
+    def _encode(self, rows: Sequence[list[int]]) -> list[Tensor]:
+        source, attended = self._network.padded(rows)
+        encoder = self._network.model.get_encoder()
+        states = encoder(input_ids=source, attention_mask=attended).last_hidden_state
+        return [states[n, : len(row)].clone() for n, row in enumerate(rows)]
+
+    def _forward(self, rows: Sequence[_Row]) -> list[float]:
+        from torch.nn.utils.rnn import pad_sequence
+        from transformers.modeling_outputs import BaseModelOutput
+
+        _, attended = self._network.padded([[1] * len(row.heard) for row in rows])
         given, _ = self._network.padded([[self._start, *row.target[:-1]] for row in rows])
         targets, _ = self._network.padded([row.target for row in rows], fill=IGNORED)
-        with torch.inference_mode():
-            logits = self._network.model(
-                input_ids=source, attention_mask=attended, decoder_input_ids=given, use_cache=False
-            ).logits
-            return mean_log_probs(logits, targets)
+        logits = self._network.model(
+            encoder_outputs=BaseModelOutput(pad_sequence([row.heard for row in rows], batch_first=True)),
+            attention_mask=attended,
+            decoder_input_ids=given,
+            use_cache=False,
+        ).logits
+        return mean_log_probs(logits, targets)
 
 
 def _width(row: _Row) -> int:
-    return len(row.source) + len(row.target)
+    return len(row.heard) + len(row.target)
 
 
 def replace_weights(model: Any, file: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coterie.errors import ConfigError
-from coterie.evaluation.metrics.loading import Reader, Weights, in_batches
+from coterie.evaluation.metrics.loading import Reader, Weights, in_batches, read_once
 from coterie.evaluation.metrics.metric import OpenMetric, Pair, opened
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ LAYERS: Mapping[str, int] = {
     "FacebookAI/roberta-large": 17,
 }
 """The layer whose states are compared, for the encoders that are used most: the choice of BERTScore's authors."""
-
-AT_ONCE = 512
-"""Pairs whose states are held together: some hundred megabytes."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +95,20 @@ class _BertScore:
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
         import torch
 
-        scores: list[float | None] = []
+        texts = [(pair.hypothesis.strip(), pair.reference.strip()) for pair in pairs]
+        scores: dict[int, float | None] = {}
         with torch.inference_mode():
-            for start in range(0, len(pairs), AT_ONCE):
-                scores += self._scores([(p.hypothesis.strip(), p.reference.strip()) for p in pairs[start:][:AT_ONCE]])
-        return scores
+            for places, seen in read_once(texts, self._see):
+                for place in places:
+                    hypothesis, reference = texts[place]
+                    scores[place] = _f1(seen[hypothesis], seen[reference])
+        return [scores[place] for place in range(len(pairs))]
 
-    def _scores(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
-        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    def _see(self, texts: Sequence[str]) -> list[_Seen]:
         rows = [self._reader.ids(text) for text in texts]
-        seen = dict(zip(texts, in_batches(rows, len, self._network.budget_tokens, self._see), strict=True))
-        return [_f1(seen[hypothesis], seen[reference]) for hypothesis, reference in pairs]
+        return in_batches(rows, len, self._network.budget_tokens, self._forward)
 
-    def _see(self, rows: Sequence[list[int]]) -> list[_Seen]:
+    def _forward(self, rows: Sequence[list[int]]) -> list[_Seen]:
         import torch
         from torch.nn import functional
 
@@ -118,7 +116,8 @@ class _BertScore:
         states = self._network.model(input_ids=ids, attention_mask=attended).last_hidden_state
         units = functional.normalize(states.float(), dim=-1)
         return [
-            _Seen(units[n, : len(row)], torch.tensor([token not in self._weightless for token in row]))
+            # Cloned: a text that is held for long would else hold its whole batch.
+            _Seen(units[n, : len(row)].clone(), torch.tensor([token not in self._weightless for token in row]))
             for n, row in enumerate(rows)
         ]
 

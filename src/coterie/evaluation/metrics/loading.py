@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from coterie.errors import ConfigError, MissingExtra
+from coterie.errors import ConfigError, MissingExtra, MissingWeights
+from coterie.judges.pretrained import quiet
 from coterie.types import Json
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 BUDGET_TOKENS = {"cpu": 2_048, "gpu": 8_192}
 """In a batch, padding included. Each may cost its logits: 200 kB for a vocabulary of 50,000."""
+
+AT_ONCE = 400_000
+"""Characters of texts whose states are held together: some hundred megabytes."""
 
 IGNORED = -100
 """A target that is padding, or that nobody asked about."""
@@ -53,31 +56,48 @@ class Weights:
         """The network, as transformers' class `family` builds it, and its tokenizer.
 
         `config` and `tokenizer` replace settings of theirs; parameters whose names start with one of `spare`
-        may be missing. Raises `ConfigError` where it cannot be loaded or lacks weights, which would be random
-        otherwise, and `MissingExtra`.
+        may be missing. Raises `MissingWeights` where nothing is found under the name, `ConfigError` where what is
+        found cannot be loaded or lacks weights, which would be random otherwise, and `MissingExtra`.
         """
-        try:
-            import torch
-            import transformers
-        except ImportError as error:
-            raise MissingExtra(f"a metric by {self.model!r}", "torch", "transformers") from error
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device.lower()
+        place = self.place()
+        import torch
+        import transformers
+
         library: Any = transformers
         try:
             where = {"pretrained_model_name_or_path": self.model, "cache_dir": self.cache_folder}
             settings = library.AutoConfig.from_pretrained(**where, **(config or {}))
             reader = library.AutoTokenizer.from_pretrained(**where, **(tokenizer or {}))
-            with _quiet():
+            with quiet():
                 network, found = getattr(library, family).from_pretrained(
                     **where, config=settings, dtype=getattr(torch, self.precision), output_loading_info=True
                 )
         except Exception as error:  # transformers raises many kinds, none of which it promises
-            raise ConfigError(f"{self.model!r} cannot be loaded as a metric's model: {error}") from error
+            kind = MissingWeights if isinstance(error, OSError) else ConfigError
+            raise kind(f"{self.model!r} cannot be loaded as a metric's model: {error}") from error
         absent = sorted(name for name in found["missing_keys"] if not name.startswith(spare))
         if absent:
             raise ConfigError(f"the weights in {self.model!r} lack {absent[:5]!r} and {len(absent)} in all")
+        return Network(network.to(place.device).eval(), reader, place.device, place.budget_tokens)
+
+    def place(self) -> Place:
+        """Where the network runs. Raises `MissingExtra` without PyTorch or transformers."""
+        try:
+            import torch
+            import transformers  # noqa: F401
+        except ImportError as error:
+            raise MissingExtra(f"a metric by {self.model!r}", "torch", "transformers") from error
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device.lower()
         budget = self.budget_tokens or BUDGET_TOKENS["gpu" if torch.device(device).type == "cuda" else "cpu"]
-        return Network(network.to(device).eval(), reader, device, budget)
+        return Place(device, budget)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device that was chosen, and how many tokens go there at once, padding included."""
+
+    device: str
+    budget_tokens: int
 
 
 @dataclass(frozen=True)
@@ -98,14 +118,18 @@ class Network:
 
     def padded(self, rows: Sequence[Sequence[int]], fill: int | None = None) -> tuple[Tensor, Tensor]:
         """Ids [rows, width], padded behind with `fill` or the tokenizer's padding, and their attention mask."""
-        import torch
+        return padded(rows, (self.tokenizer.pad_token_id or 0) if fill is None else fill, self.device)
 
-        padding = (self.tokenizer.pad_token_id or 0) if fill is None else fill
-        width = max(map(len, rows))
-        ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows])
-        lengths = torch.tensor([len(row) for row in rows])
-        attended = (torch.arange(width) < lengths[:, None]).long()
-        return ids.to(self.device), attended.to(self.device)
+
+def padded(rows: Sequence[Sequence[int]], fill: int, device: str) -> tuple[Tensor, Tensor]:
+    """Ids [rows, width], padded behind with `fill`, and their attention mask, both on the device."""
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    attended = (torch.arange(width) < lengths[:, None]).long()
+    return ids.to(device), attended.to(device)
 
 
 class Reader:
@@ -156,6 +180,47 @@ class Reader:
         return False
 
 
+def read_once(
+    wanted: Sequence[Sequence[str]], read: Callable[[Sequence[str]], Sequence[Found]]
+) -> Iterator[tuple[Sequence[int], Mapping[str, Found]]]:
+    """Every place of `wanted`, a block of them at a time, with what `read` makes of the texts that these want.
+
+    Each distinct text is read once, and let go after the last block that wants it. Places that want the same last
+    text stand together, so that little is held: what answers to one question have to do with each other, and the
+    few texts that are answers everywhere.
+    """
+    blocks = _blocks(wanted)
+    last = {text: n for n, block in enumerate(blocks) for place in block for text in wanted[place]}
+    held: dict[str, Found] = {}
+    for n, block in enumerate(blocks):
+        texts = dict.fromkeys(text for place in block for text in wanted[place])
+        fresh = [text for text in texts if text not in held]
+        held.update(zip(fresh, read(fresh), strict=True))
+        yield block, held
+        for text in texts:
+            if last[text] == n:
+                del held[text]
+
+
+def _blocks(wanted: Sequence[Sequence[str]]) -> list[list[int]]:
+    """The places in blocks, each with `AT_ONCE` characters of texts that no block before it wants."""
+    first: dict[str, int] = {}
+    order = sorted(range(len(wanted)), key=lambda place: first.setdefault(wanted[place][-1], place))
+    blocks: list[list[int]] = []
+    seen: set[str] = set()
+    room = 0
+    for place in order:
+        fresh = set(wanted[place]) - seen
+        length = sum(map(len, fresh))
+        if not blocks or length > room:
+            blocks.append([])
+            room = AT_ONCE
+        room -= length
+        seen |= fresh
+        blocks[-1].append(place)
+    return blocks
+
+
 def in_batches(
     rows: Sequence[Row],
     width: Callable[[Row], int],
@@ -185,20 +250,3 @@ def mean_log_probs(logits: Tensor, targets: Tensor) -> list[float]:
     counted = (targets != IGNORED).sum(1)
     means: list[float] = (-surprise.view_as(targets).double().sum(1) / counted).tolist()
     return means
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' bars and tables: weights that a metric does not use are no news."""
-    from transformers.utils import logging as transformers_logging
-
-    logging_: Any = transformers_logging
-    shown, verbosity = logging_.is_progress_bar_enabled(), logging_.get_verbosity()
-    logging_.disable_progress_bar()
-    logging_.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging_.set_verbosity(verbosity)
-        if shown:
-            logging_.enable_progress_bar()

@@ -21,6 +21,9 @@ Kind = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]
 WORD = re.compile("[A-Za-z0-9]+")
 """What ROUGE takes for a word. It sees no other letters than these."""
 
+KEPT_TEXTS = 10_000
+"""Texts whose words are remembered."""
+
 
 @dataclass(frozen=True)
 class Rouge:
@@ -79,12 +82,13 @@ class _Rouge:
 
 
 class _Words:
-    """The words of a text as rouge-score makes them, each word's stem computed once."""
+    """The words of a text as rouge-score makes them; of the texts and words met last, each is read once."""
 
     def __init__(self, stemmer: Any | None) -> None:
         self.stem = lru_cache(100_000)(stemmer.stem) if stemmer else None
+        self.tokenize = lru_cache(KEPT_TEXTS)(self._tokenized)
 
-    def tokenize(self, text: str) -> list[str]:
+    def _tokenized(self, text: str) -> list[str]:
         from rouge_score.tokenize import tokenize
 
         words: list[str] = tokenize(text, self if self.stem else None)
