@@ -84,13 +84,13 @@ def test_a_huge_answer_is_compared_quickly() -> None:
     assert time.perf_counter() - began < 5
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text())
 def test_a_normal_form_is_its_own(text: str) -> None:
     assert normal_form(normal_form(text)) == normal_form(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(st.characters(categories=["L", "N"], codec="utf-8"), min_size=1))
 def test_letters_and_digits_are_never_lost(text: str) -> None:
     assert normal_form(text)

@@ -63,7 +63,7 @@ def test_long_labels_are_labels() -> None:
     scores=st.dictionaries(st.sampled_from("ABCDEF"), st.integers(1, 5), min_size=1),
     reason=st.text(st.characters(codec="utf-8")),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_the_form_asks_for_is_read_as_it_stands(scores: Mapping[str, int], reason: str) -> None:
     text = json.dumps({"scores": scores, "reason": reason})
     assert read(text, "ABCDEF") == Ballot({label: float(score) for label, score in scores.items()}, reason)
@@ -177,7 +177,7 @@ def test_a_reason_can_always_be_written_to_a_file() -> None:
 # ---- whatever it is given ---------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(), labels=st.lists(st.text("ABab", min_size=1, max_size=2), unique=True))
 def test_no_text_raises(text: str, labels: list[str]) -> None:
     ballot = read(text, labels)
@@ -194,7 +194,7 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(values=st.lists(_VALUES, max_size=3))
 def test_no_json_raises_and_every_score_is_on_the_scale(values: list[Any]) -> None:
     ballot = read(" and ".join(map(json.dumps, values)), ["A", "B"])
@@ -218,9 +218,9 @@ def test_no_json_raises_and_every_score_is_on_the_scale(values: list[Any]) -> No
     ids=["prose", "braces", "quotes", "deep", "deep-whole", "deep-list", "broken", "strings"],
 )
 def test_a_huge_text_is_read_quickly(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert read(text, ["A", "B"]).unreadable
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_only_the_beginning_of_a_huge_text_is_searched() -> None:

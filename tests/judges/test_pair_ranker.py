@@ -17,10 +17,11 @@ import pytest
 from coterie import Committee, ConfigError, RankAndFuse, ScriptedMember, Trace, replay
 from coterie.judges.engine import Engine
 from coterie.judges.pair_ranker import PairRanker, PairRankerWeights
-from coterie.judges.pair_ranker.checkpoint import find
+from coterie.judges.pair_ranker.checkpoint import Keep, find
 from coterie.judges.pair_ranker.encoding import Pair, PairEncoder
 from coterie.judges.pair_ranker.judge import source_of
 from coterie.methods.best_of import BestOf
+from coterie.specs import build, describe
 from coterie.trace import WorkDone
 from coterie.types import Message
 from golden import FOLDER, RANKER, golden, hf_layout
@@ -145,13 +146,23 @@ def test_equal_candidates_are_computed_once_and_equal(engine: Engine[Pair]) -> N
 
 
 def test_padding_is_next_to_nothing_where_pairs_are_many() -> None:
+    """Of a forward that is given whole batches, as any but the packed one."""
+
+    def silent(ids: Any, lengths: Any, marks: Any) -> Any:
+        assert ids.shape[1] % 8 == 0
+        assert lengths.max() <= ids.shape[1]
+        return lambda: [(0.0, 0.0)] * len(ids)
+
     rng = random.Random(7)
     words = [" ".join("word" for _ in range(int(rng.lognormvariate(3.5, 0.6)))) for _ in range(44)]
-    engine = PairRankerWeights(str(RANKER), device="cpu").load()
     groups = [words[n : n + 11] for n in range(0, 44, 11)]
-    engine.score([Pair(f"question {n}", a, b) for n, group in enumerate(groups) for a, b in permutations(group, 2)])
+    asked = [Pair(f"question {n}", a, b) for n, group in enumerate(groups) for a, b in permutations(group, 2)]
+    engine = Engine(PairEncoder(find(str(RANKER))).row, silent, budget_tokens=2_048, pad_to=8)
+    engine.score(asked)
     engine.close()
-    assert engine.spent.padding < 0.05
+    assert engine.spent.rows == 440
+    assert engine.spent.computed > 300  # texts of equal lengths are equal
+    assert 0 < engine.spent.padding < 0.05
 
 
 def test_a_text_too_long_is_cut_at_the_chosen_end_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -171,6 +182,73 @@ def test_a_text_too_long_is_cut_at_the_chosen_end_and_said_once(caplog: pytest.L
     room = 30 + (40 - source) // 2
     assert all(row.marks[2] - row.marks[1] == room for row in rows.values())
     assert rows["start"].ids != rows["end"].ids
+
+
+KEPT: list[tuple[Keep | None, Keep | None, Keep]] = [
+    (None, None, "start"),
+    (None, "end", "end"),
+    ("end", None, "end"),
+    ("end", "start", "start"),
+    ("start", "end", "end"),
+]
+
+
+@pytest.mark.parametrize("layout", ["ranker", "model"])
+@pytest.mark.parametrize(("said", "asked", "kept"), KEPT)
+def test_the_end_that_is_kept_is_what_is_asked_for_or_what_the_checkpoint_says(
+    tmp_path: Path, layout: str, said: Keep | None, asked: Keep | None, kept: Keep
+) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "golden") / "ranker" if layout == "ranker" else hf_layout(tmp_path)
+    lengths: dict[str, Any] = {"device": "cpu", "source_tokens": 40, "candidate_tokens": 30}
+    wanted = PairRankerWeights(str(RANKER), keep=kept, **lengths).load()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | ({"keep": said} if said else {})), encoding="utf-8")
+    found = PairRankerWeights(str(folder), keep=asked, **lengths).load()
+    for text in ("word " * 300, "a b c " * 300, " " * 20_000 + "x", "x" + " " * 20_000):
+        pair = Pair(f"which? {text}", f"this {text} here", f"that {text} there")
+        assert found.encode(pair) == wanted.encode(pair)
+        assert found.encode(pair).cut
+    found.close()
+    wanted.close()
+
+
+def test_a_judge_that_leaves_the_end_to_its_checkpoint_is_described_and_replayed_as_it_is(tmp_path: Path) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "golden") / "ranker"
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "keep": "end"}), encoding="utf-8")
+    endings = ("yes", "no no", "perhaps it is", "7")
+    members = [ScriptedMember(f"m{n}", ("word " * 300 + ending,)) for n, ending in enumerate(endings)]
+    rankings = []
+    for keep in (None, "end"):
+        judge = PairRanker(str(folder), device="cpu", source_tokens=20, candidate_tokens=12, keep=keep)
+        assert describe("judges", judge)["keep"] == keep
+        assert build("judges", describe("judges", judge)) == judge
+        traces: list[Trace] = []
+        method = BestOf(tuple(member.name for member in members), judge=judge, rule="max_logits")
+        with Committee(members, {"default": method}) as committee:
+            answer = committee.ask("which?", on_trace=traces.append)
+        again = replay(traces[0])
+        assert (again.text, again.ranking) == (answer.text, answer.ranking)
+        rankings.append(answer.ranking)
+    assert rankings[0] == rankings[1]
+    assert rankings[0] is not None
+    assert len(set(rankings[0].scores.values())) == len(endings)  # all of them begin alike, so their ends were read
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"keep": "middle"}, "keep of the ranker in .* cannot be 'middle': it is 'start' or 'end'"),
+        ({"source_maxlength": "long"}, "source_maxlength of the ranker in .* cannot be 'long'"),
+        ({"n_tasks": [1]}, r"n_tasks of the ranker in .* cannot be \[1\]"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(tmp_path: Path, setting: dict[str, Any], said: str) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "golden") / "ranker"
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | setting), encoding="utf-8")
+    with pytest.raises(ConfigError, match=said):
+        PairRankerWeights(str(folder), device="cpu").load()
 
 
 def test_the_rule_of_truncation_does_not_know_neighbours(engine: Engine[Pair]) -> None:

@@ -145,6 +145,8 @@ def test_an_export_stands_alone_whatever_layout_it_comes_from(tmp_path: Path, la
 
 def test_an_export_has_the_layout_of_a_ranker_and_its_cards(tmp_path: Path) -> None:
     source = shutil.copytree(FOLDER, tmp_path / "golden") / "ranker"
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    (source / "config.json").write_text(json.dumps({**config, "keep": "end"}), encoding="utf-8")
     (source / "card.json").write_text('{"licence": "Apache-2.0"}', encoding="utf-8")
     (source / "README.md").write_text("# A ranker\n", encoding="utf-8")
     made = exported(source, tmp_path / "made")
@@ -154,7 +156,8 @@ def test_an_export_has_the_layout_of_a_ranker_and_its_cards(tmp_path: Path) -> N
     assert (said["ranker_type"], said["model_name"]) == ("pairranker", "base")
     assert (said["source_maxlength"], said["candidate_maxlength"]) == (1224, 412)
     again = find(str(made))
-    assert (again.n_tasks, again.drop_out, again.encoder["model_type"]) == (1, 0.05, "deberta-v2")
+    assert (again.n_tasks, again.drop_out, again.keep) == (1, 0.05, "end")
+    assert again.encoder["model_type"] == "deberta-v2"
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
@@ -247,8 +250,8 @@ def test_every_encoder_agrees_with_stock_modelling(tmp_path: Path, encoder: dict
     pairs = list(probes())[::5]
     wanted = stock_logits(find(str(source)), pairs)
     assert max(map(abs, wanted)) > 100 * TOLERANCE
+    made = exported(source, tmp_path / "made")
     for name, budget in (("alone", 1), ("together", 4_000)):
-        made = exported(source, tmp_path / name)
         assert furthest(read(made, pairs, threads=1, budget_tokens=budget), wanted) < 5 * TOLERANCE, name
 
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from coterie.judges.peer_review import IMPOSSIBLE, PeerReview, expected_score
+from coterie.judges.peer_review import PeerReview
+from coterie.judges.peer_review.expected import expected_score
+from coterie.judges.peer_review.likelihood import IMPOSSIBLE
 from coterie.members.scripted import Reply, ScriptedMember, ScriptedModel
 from coterie.protocols import Emit, Model
 from coterie.quoting import CHARACTERS_A_TOKEN
 from coterie.ranking import normalised_borda
 from coterie.run import LiveRun, Seat
-from coterie.trace import CallFinished, CallStarted
+from coterie.trace import CallFailed, CallFinished, CallStarted
 from coterie.types import (
     BallotMode,
     Candidate,
@@ -38,7 +40,7 @@ from coterie.types import (
 
 UNLIMITED = Limits()
 QUESTION = "What is the capital of France?"
-CUT = "cut: enough other ballots had come and the grace time was over"
+CUT = "cut: enough others had answered and the grace time was over"
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,7 @@ def test_members_that_cannot_review_abstain_without_a_call() -> None:
 
 
 def test_an_author_alone_has_nothing_to_review() -> None:
-    assert table(ANN).judged(PeerReview()) == [Judgement.abstain("ann", "there is no answer but its own")]
+    assert table(ANN).judged(PeerReview()) == [Judgement.abstain("ann", "there is no answer for it to review")]
 
 
 def test_a_hanging_reviewer_is_cut_when_enough_have_voted() -> None:
@@ -335,7 +337,9 @@ def test_a_hanging_reviewer_is_cut_when_enough_have_voted() -> None:
     ballot, *others = sitting.judged(PeerReview())
     assert ballot == Judgement.abstain("eve", CUT)
     assert [len(other.about) for other in others] == [2, 2]
-    assert [(f.member, f.kind) for f in sitting.run.ledger.failures] == [("eve", FailureKind.CUT)]
+    assert sitting.run.ledger.failures == []
+    [failed] = sitting.run.ledger.trace.of(CallFailed)
+    assert (failed.failure.member, failed.failure.kind) == ("eve", FailureKind.CUT)
 
 
 def test_the_deadline_ends_a_hanging_reviewer() -> None:

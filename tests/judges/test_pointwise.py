@@ -22,6 +22,7 @@ from coterie.judges.pointwise import Pointwise, SimCLS, SummaReranker
 from coterie.judges.pointwise.encoding import Alone, AloneEncoder, Answer, AnswerEncoder
 from coterie.judges.pointwise.judge import RankerJudge, cosine
 from coterie.methods.best_of import BestOf
+from coterie.specs import build, describe
 from coterie.trace import WorkDone
 from golden import RANKER, hf_layout
 
@@ -82,12 +83,22 @@ every_kind = pytest.mark.parametrize("kind", JUDGES)
 # ---- scores -----------------------------------------------------------------------------------
 
 
+Alones = dict[tuple[str, str], float]
+
+
+@pytest.fixture(scope="module")
+def alones(folders: dict[str, Path]) -> dict[str, Alones]:
+    """Of each kind the scores of all texts, each by an engine that reads nothing else."""
+    asked = [(source, text) for source in SOURCES for text in dict.fromkeys(TEXTS)]
+    return {kind: {(s, text): said(judge(folders, kind), s, text)[0] for s, text in asked} for kind in JUDGES}
+
+
 @every_kind
 @pytest.mark.parametrize("budget_tokens", [1, 150, 10_000])
 def test_scores_know_neither_batch_nor_order_nor_neighbours(
-    folders: dict[str, Path], kind: str, budget_tokens: int
+    folders: dict[str, Path], alones: dict[str, Alones], kind: str, budget_tokens: int
 ) -> None:
-    alone = {(source, text): said(judge(folders, kind), source, text)[0] for source in SOURCES for text in TEXTS}
+    alone = alones[kind]
     wanted = list(alone)
     random.Random(budget_tokens).shuffle(wanted)
     ranker = judge(folders, kind, budget_tokens=budget_tokens)
@@ -369,6 +380,32 @@ def test_a_text_too_long_is_cut_at_the_chosen_end_and_said_once(
     assert found["start"][0][0] == found["start"][1][0]
     assert found["end"][0][0] != found["end"][1][0]
     assert found["start"][0][2] == pytest.approx(found["end"][0][2], abs=TOLERANCE)
+
+
+@every_kind
+def test_the_end_that_is_kept_is_what_the_checkpoint_says_unless_told(kind: str, tmp_path: Path) -> None:
+    from tiny_rankers import ranker
+
+    folders = {kind: ranker(tmp_path / kind, kind, TASKS, keep="end", source_maxlength=20, candidate_maxlength=12)}
+    long = " ".join(f"word{n}" for n in range(200))
+    asked = [(long, [f"{long} yes", f"{long} no", "short"])]
+    left_out, end, start = (scores(judge(folders, kind, keep=keep), asked) for keep in (None, "end", "start"))
+    assert left_out == end
+    assert left_out[0][0] != left_out[0][1]
+    assert start[0][0] == start[0][1]
+    for keep in (None, "end"):
+        made = judge(folders, kind, keep=keep)
+        assert build("judges", describe("judges", made)) == made
+
+
+def test_what_is_cut_because_it_has_too_many_characters_is_said_to_be_cut(folders: dict[str, Path]) -> None:
+    found = find(str(folders["pointwise"]))
+    blank = "\n" * 1_000_000  # which is one token
+    for text in (f"{blank}x", f"x{blank}", blank):
+        row = AnswerEncoder(found, "marks").row(Answer("why?", text))
+        assert row.cut
+        assert len(row.ids) < 30
+    assert not AnswerEncoder(found, "marks").row(Answer("why?", "\n" * 1000)).cut
 
 
 # ---- checkpoints ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def example(*scores: float, origin: str = "", output: str = "", words: int = 1) 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("keep", ["start", "end"])
 def test_a_pairs_row_is_the_judges_own(laid_out: Checkpoint, source: str, keep: Any) -> None:
-    kind, encoder = kind_of("pairranker", laid_out, keep), PairEncoder(laid_out, keep)
+    checkpoint = replace(laid_out, keep=keep)
+    kind, encoder = kind_of("pairranker", checkpoint), PairEncoder(checkpoint)
     tokens = kind.read(source, TEXTS, "")
     for a, b in permutations(range(len(TEXTS)), 2):
         (row,), wanted = kind.rows(tokens, (a, b)), encoder.row(Pair(source, TEXTS[a], TEXTS[b]))
@@ -75,7 +77,7 @@ def test_a_pairs_row_is_the_judges_own(laid_out: Checkpoint, source: str, keep: 
 
 @pytest.mark.parametrize("name", ["pointwise", "summareranker"])
 def test_an_answers_row_is_the_judges_own(laid_out: Checkpoint, name: PointwiseKind) -> None:
-    kind = kind_of(name, laid_out, "start")
+    kind = kind_of(name, laid_out)
     encoder = AnswerEncoder(laid_out, "marks" if name == "pointwise" else "first")
     for source in SOURCES:
         rows = kind.rows(kind.read(source, TEXTS, ""), tuple(range(len(TEXTS))))
@@ -85,7 +87,7 @@ def test_an_answers_row_is_the_judges_own(laid_out: Checkpoint, name: PointwiseK
 
 
 def test_simcls_reads_everything_alone_and_the_reference_where_there_is_one(laid_out: Checkpoint) -> None:
-    kind = kind_of("simcls", laid_out, "start")
+    kind = kind_of("simcls", laid_out)
     assert len(kind.rows(kind.read("which?", TEXTS, ""), (0, 2))) == 3
     with_reference = kind.read("which?", TEXTS, "the reference")
     assert with_reference.reference is not None
@@ -93,7 +95,7 @@ def test_simcls_reads_everything_alone_and_the_reference_where_there_is_one(laid
 
 
 def test_a_batch_lays_its_rows_out(laid_out: Checkpoint) -> None:
-    kind = kind_of("simcls", laid_out, "start")
+    kind = kind_of("simcls", laid_out)
     of = prepared(kind, example(1, 0, 2, output="the best"))[0]
     made = Collator(kind)([Unit(of, (2, 0, REFERENCE), 0.5), Unit(of, (0, 1))])
     assert made["layout"].tolist() == [[0, 1, 2, 3], [4, 5, 6, 0]]
@@ -106,7 +108,7 @@ def test_a_batch_lays_its_rows_out(laid_out: Checkpoint) -> None:
 
 
 def test_cosines_stand_where_their_candidates_do(laid_out: Checkpoint) -> None:
-    kind = kind_of("simcls", laid_out, "start")
+    kind = kind_of("simcls", laid_out)
     said = torch.nn.functional.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
     scores = kind.scores(said, torch.tensor([[0, 1, 2], [3, 4, 0]]))
     assert scores.shape == (2, 2, 1)
@@ -127,7 +129,7 @@ def read(passed: Passes, epoch: int) -> list[list[Unit]]:
 
 
 def test_every_unit_weighs_the_same_in_its_update(laid_out: Checkpoint) -> None:
-    kind = kind_of("pairranker", laid_out, "start")
+    kind = kind_of("pairranker", laid_out)
     examples = prepared(kind, *[example(1, 0, 2, words=n) for n in range(7)])
     settings = PairRankerTraining(batch=3, accumulate=2)
     made = passes(kind, examples, settings)
@@ -141,7 +143,7 @@ def test_every_unit_weighs_the_same_in_its_update(laid_out: Checkpoint) -> None:
 
 
 def test_epochs_differ_and_repeat_under_a_seed(laid_out: Checkpoint) -> None:
-    kind = kind_of("pairranker", laid_out, "start")
+    kind = kind_of("pairranker", laid_out)
     examples = prepared(kind, *[example(1, 0, 2, 3, 4) for _ in range(3)], example(5, 1))
     for settings in (PairRankerTraining(num_pos=3), PairRankerTraining(num_pos=3, balance=("length",))):
         made, again = passes(kind, examples, settings), passes(kind, examples, settings)
@@ -152,7 +154,7 @@ def test_epochs_differ_and_repeat_under_a_seed(laid_out: Checkpoint) -> None:
 
 
 def test_origins_and_lengths_are_balanced(laid_out: Checkpoint) -> None:
-    kind = kind_of("pairranker", laid_out, "start")
+    kind = kind_of("pairranker", laid_out)
     # In all but a few examples the longer text is the better one; "rare" has one of these.
     longer, shorter = [example(0, 1) for _ in range(28)], [example(1, 0) for _ in range(10)]
     rare = [example(0, 1, origin="rare") for _ in range(10)]
@@ -166,7 +168,7 @@ def test_origins_and_lengths_are_balanced(laid_out: Checkpoint) -> None:
 
 
 def test_the_length_offset_is_of_left_over_right(laid_out: Checkpoint) -> None:
-    kind = kind_of("pairranker", laid_out, "start")
+    kind = kind_of("pairranker", laid_out)
     of = prepared(kind, example(0, 1, words=5))[0]
     made = Collator(kind, length_logit=2.0)([Unit(of, (1, 0)), Unit(of, (0, 1))])
     assert made["offset"][0] > 0
@@ -181,7 +183,7 @@ def filled(base: str, folder: Path, **settings: Any) -> tuple[Any, Checkpoint]:
     """The pair network that starts from a base."""
     found = starting.find(base)
     checkpoint = starting.lay_out(found, PairRankerTraining(**settings), folder)
-    kind = kind_of("pairranker", checkpoint, "start")
+    kind = kind_of("pairranker", checkpoint)
     network = kind.network(checkpoint)
     starting.fill(network, found, kind.vocabulary)
     return network, checkpoint
@@ -216,6 +218,15 @@ def test_a_ranker_is_gone_on_with_head_and_all(tmp_path: Path) -> None:
     after = network.state_dict()
     assert set(after) == set(before)
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
+
+
+def test_a_ranker_in_the_older_layout_is_gone_on_with_too(tmp_path: Path) -> None:
+    base = shutil.copytree(FOLDER, tmp_path / "golden") / "ranker"
+    (base / "config.json").rename(base / "ranker_config.json")
+    assert starting.find(str(base)).ranker is not None
+    network, _ = filled(str(base), tmp_path / "more")
+    again, _ = filled(str(RANKER), tmp_path / "once more")
+    assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in network.state_dict().items())
 
 
 @pytest.fixture
@@ -281,11 +292,18 @@ def test_pointwise_settings_depend_on_the_kind() -> None:
         ({"learning_rate": 0}, "learning_rate"),
         ({"num_pos": 0}, "num_pos"),
         ({"sampling_ratio": 0}, "sampling_ratio"),
+        ({"sampling_ratio": 1.5}, "sampling_ratio"),
+        ({"warm_up": 1.5}, "warm_up"),
+        ({"drop_out": -0.1}, "drop_out"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"clip_norm": float("nan")}, "clip_norm"),
+        ({"length_penalty": -1.0}, "length_penalty"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], why: str) -> None:
+@pytest.mark.parametrize("kind", [PairRankerTraining, PointwiseRankerTraining])
+def test_settings_that_cannot_work_are_refused(kind: type[AnyTraining], settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
-        PairRankerTraining(**settings)
+        kind(**settings)
 
 
 @pytest.mark.parametrize("settings", [{"loss": "MSE"}, {"sampling": "random"}, {"length_penalty": 0.5}])

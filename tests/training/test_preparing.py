@@ -144,6 +144,18 @@ def test_the_fingerprint_knows_texts_and_labels() -> None:
     assert made_ready(example("a", "b", scores=[1, 0])).fingerprint() in prints
 
 
+def test_the_fingerprint_knows_questions_references_and_sides() -> None:
+    def side(source: str = "s", reference: str = "r", texts: str = "ab|c") -> Prepared:
+        read = [Ids(array("i", map(ord, text))) for text in (source, reference, *texts.split("|"))]
+        return Prepared(example(), (0, 1), Tokens(read[0], tuple(read[2:]), read[1]), ((1.0,), (0.0,)))
+
+    sides = [side(), side(source="t"), side(reference="q"), side(texts="a|bc")]
+    made = [ready.Ready([one], [two], Counter()).fingerprint() for one in sides for two in sides]
+    assert len(set(made)) == len(made)
+    moved = ready.Ready([side(), side()], [], Counter())
+    assert moved.fingerprint() != ready.Ready([side()], [side()], Counter()).fingerprint()
+
+
 # ---- files --------------------------------------------------------------------------------------
 
 
@@ -164,8 +176,26 @@ def test_what_is_left_out_of_learning_is_measured_whole(tmp_path: Path) -> None:
     found = gather(Data((DataFile(file),)), leave_out=["odd"])
     assert {e.origin for e in found.train} == {"even"}
     assert sum(e.origin == "odd" for e in found.dev) == 30
+    assert found.left_out["examples that are only measured"] == 30 - sum(e.origin == "odd" for e in split_of(file).dev)
     with pytest.raises(ConfigError, match=r"origin or label type is 'other'; there are even, odd, rule"):
         gather(Data((DataFile(file),)), leave_out=["other"])
+
+
+def split_of(file: str) -> Corpus:
+    return gather(Data((DataFile(file),)))
+
+
+def test_what_is_to_be_measured_alone_is_not_where_its_prompt_is_learned(tmp_path: Path) -> None:
+    records = pairs(60)
+    asked = {e.source for e in split_of(written(tmp_path / "all.jsonl", records)).train}
+    learned, alone = [record for record in records if record["prompt"] in asked][:2]
+    same = {**learned, "source": "barred"}
+    other = {**alone, "source": "barred"}
+    records = [record for record in records if record is not alone]
+    found = gather(Data((DataFile(written(tmp_path / "more.jsonl", [*records, same, other])),)), ["barred"])
+    assert [e.source for e in found.dev if e.origin == "barred"] == [alone["prompt"]]
+    assert found.left_out["examples that are only measured"] == 1
+    assert found.left_out["examples to be measured alone whose prompt is learned"] == 1
 
 
 # ---- length -------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_an_offset_is_known_before_anything_is_read() -> None:
 PAIR = st.tuples(*[st.floats(-20, 20, width=32)] * 2)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scores=PAIR, quality=PAIR, name=st.sampled_from(["instructgpt", "BCE", "MSE", "open_instruct_BCE"]))
 def test_which_candidate_stands_left_does_not_matter(
     scores: tuple[float, float], quality: tuple[float, float], name: str

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ pytest.importorskip("accelerate", reason="training needs the extra train")
 import learnable  # noqa: E402
 from coterie.errors import ConfigError  # noqa: E402
 from coterie.judges.pair_ranker import PairRankerWeights  # noqa: E402
+from coterie.judges.pair_ranker.checkpoint import Keep  # noqa: E402
 from coterie.judges.pair_ranker.encoding import Pair  # noqa: E402
 from coterie.judges.pointwise.encoding import Answer  # noqa: E402
-from coterie.judges.pointwise.judge import SummaReranker  # noqa: E402
+from coterie.judges.pointwise.judge import Pointwise, SimCLS, SummaReranker  # noqa: E402
 from coterie.training import ranking  # noqa: E402
 from coterie.training.corpus import Data, DataFile  # noqa: E402
 from coterie.training.heldout import HeldOut, judged  # noqa: E402
@@ -26,12 +29,15 @@ from coterie.training.preparing import Prepared  # noqa: E402
 from coterie.training.ranking import Task, train  # noqa: E402
 from coterie.training.settings import (  # noqa: E402
     AnyTraining,
+    Kind,
     PairRankerTraining,
     PointwiseKind,
     PointwiseRankerTraining,
 )
 from coterie.training.trainer import save_weights  # noqa: E402
 from coterie.training.watching import Unwatched  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 Card = Any
 
@@ -106,7 +112,7 @@ def test_what_was_trained_is_what_the_judge_opens(encoder: str, pairs: str, tmp_
 
 
 def test_simcls_learns_from_lists_and_references(encoder: str, tmp_path: Path) -> None:
-    file = learnable.written(tmp_path / "lists.jsonl", learnable.lists())
+    file = learnable.written(tmp_path / "lists.jsonl", learnable.lists(60))
     settings = PointwiseRankerTraining(
         base=encoder, kind="simcls", sampling_ratio=1.0, metrics=("goods",), **learnable.TINY
     )
@@ -116,7 +122,7 @@ def test_simcls_learns_from_lists_and_references(encoder: str, tmp_path: Path) -
 def reopened(settings: AnyTraining, out: Path, dev: list[Prepared]) -> list[Any]:
     """The margins by the judge's own path; of SummaReranker before it turns logits into chances."""
     if settings.kind != "summareranker":
-        return list(judged(settings.kind, out, settings.keep, dev, device="cpu"))
+        return list(judged(settings.kind, out, dev, device="cpu"))
     engine = SummaReranker(str(out), device="cpu").load()
     logits = [[of for (of,) in engine.score([Answer(p.example.source, text) for text in p.texts])] for p in dev]
     engine.close()
@@ -142,7 +148,7 @@ def test_the_folder_holds_everything_and_the_card_says_it(encoder: str, pairs: s
     out = tmp_path / "ranker"
     watch = Watching()
     card: Card = train(task(pair_settings(encoder, epochs=2, evaluations=2), pairs, out), watch)
-    assert {place.name for place in out.iterdir()} - {"history.png"} == FILES
+    assert {place.name for place in out.iterdir()} == FILES
     assert json.loads((out / "card.json").read_text(encoding="utf-8")) == card
     everything = card["measurements"]["all"]
     assert set(everything) == {"ranker", "longer", "constant", "chance"}
@@ -153,8 +159,8 @@ def test_the_folder_holds_everything_and_the_card_says_it(encoder: str, pairs: s
         sum(of["ranker"]["pairs"] for of in card["measurements"]["by_origin"].values()) == everything["ranker"]["pairs"]
     )
     assert card["data"]["files"] == [{"name": "pairs.jsonl", "licence": "made up"}]
-    assert sum(row["learned"] + row["measured"] for row in card["data"]["examples"]) == 240
-    assert card["settings"]["learning_rate"] == 3e-3
+    assert sum(row["learned"] + row["measured"] for row in card["data"]["examples"]) == 160
+    assert card["settings"]["learning_rate"] == learnable.TINY["learning_rate"]
     assert card["versions"]["torch"] == torch.__version__
     assert card["course"]["steps"] == max(watch.steps)
     assert 0 < card["course"]["padding"] < 0.3
@@ -167,11 +173,12 @@ def test_the_folder_holds_everything_and_the_card_says_it(encoder: str, pairs: s
     assert "licence made up" in readme
     assert str(tmp_path.parent) not in readme
     assert any("examples to learn from" in line for line in watch.lines)
-    assert (out / "history.png").exists() != any("was not drawn" in line for line in watch.lines)
+    assert any("was not drawn" in line for line in watch.lines)
 
 
-def test_the_best_measured_network_is_kept(encoder: str, pairs: str, tmp_path: Path) -> None:
+def test_the_best_measured_network_is_kept(encoder: str, tmp_path: Path) -> None:
     watch = Watching()
+    pairs = learnable.written(tmp_path / "pairs.jsonl", learnable.pairs(80))
     card: Card = train(task(pair_settings(encoder, epochs=4, learning_rate=2e-2), pairs, tmp_path / "out"), watch)
     best = max(found["pairwise_accuracy"] for found in watch.measurements.values())
     kept = watch.measurements[card["course"]["best_step"]]["pairwise_accuracy"]
@@ -195,13 +202,28 @@ def test_two_tasks_with_scores_missing_here_and_there(encoder: str, tmp_path: Pa
     assert left != right
 
 
+def test_what_is_measured_while_training_can_tell_rankers_apart(encoder: str, tmp_path: Path) -> None:
+    """Of two metrics that take back what the other gives, no example's mean says which candidate is better."""
+    records = learnable.lists(60)
+    for record in records[::2]:
+        for place, candidate in enumerate(record["candidates"]):
+            candidate["scores"] = {"goods": float(place), "half": -float(place)}
+    file = learnable.written(tmp_path / "lists.jsonl", records)
+    settings = pair_settings(encoder, **SHORT, metrics=("goods", "half"), loss="MSE", dev_examples=1)
+    for seed in range(3):
+        job = task(replace(settings, seed=seed), file, tmp_path / str(seed))
+        trainer, both = ranking.set_up(job, Unwatched())
+        assert 0 < len(both.measurable) < len(both.dev)
+        assert "pairwise_accuracy" in trainer.measurements()
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         {"optimizer": "adafactor", "learning_rate": 1e-2, "precision": "bfloat16", "clip_norm": 1.0},
         {"loss": "BCE", "label_smoothing": 0.1, "balance": ("origin", "length"), "accumulate": 1},
         {"length_penalty": 1.0, "keep": "end", "leave_out": ("odd",), "dev_examples": 5},
-        {"metric": "chosen_quality", "sampling": "random", "loss": "open_instruct_BCE"},
+        {"metric": "chosen_quality", "sampling": "random", "loss": "open_instruct_BCE", "num_neg": 2},
     ],
     ids="-".join,
 )
@@ -239,6 +261,43 @@ def test_summareranker_learns_to_use_its_experts_evenly_too(encoder: str, pairs:
     assert loss.item() == pytest.approx(plain.item() + network.auxiliary_loss.item())
 
 
+@pytest.mark.parametrize("kind", ["pairranker", "pointwise", "simcls", "summareranker"])
+def test_the_judge_keeps_the_end_that_training_kept(encoder: str, tmp_path: Path, kind: Kind) -> None:
+    shape: dict[str, Any] = {**learnable.TINY, **SHORT, "keep": "end", "source_tokens": 8, "candidate_tokens": 8}
+    settings: AnyTraining = (
+        PairRankerTraining(base=encoder, **shape)
+        if kind == "pairranker"
+        else PointwiseRankerTraining(base=encoder, kind=kind, **shape)
+    )
+    out = tmp_path / "ranker"
+    card = trained(settings, learnable.written(tmp_path / "pairs.jsonl", learnable.pairs(40)), out)
+    assert card["settings"]["keep"] == "end"
+    assert "keep:" not in (out / "README.md").read_text(encoding="utf-8")  # nobody has to tell the judge
+    long = "cat sat on a mat and " * 10
+    left_out, end, start = (
+        opened_scores(kind, out, keep, long, [f"{long} good", long]) for keep in (None, "end", "start")
+    )
+    assert left_out == end != start
+    assert start[0] == start[1]  # of texts that begin alike
+    assert end[0] != end[1]
+
+
+def opened_scores(kind: Kind, out: Path, keep: Keep | None, source: str, texts: list[str]) -> list[Any]:
+    """What the judge that opens the folder says of each text, beside nothing where it reads two."""
+    if kind == "pairranker":
+        engine = PairRankerWeights(str(out), device="cpu", keep=keep).load()
+        found: list[Any] = list(engine.score([Pair(source, text, "") for text in texts]))
+        engine.close()
+        return found
+    judge = {"pointwise": Pointwise, "simcls": SimCLS, "summareranker": SummaReranker}[kind](
+        str(out), device="cpu", keep=keep
+    )
+    opened = judge.load()
+    found = list(asyncio.run(judge.scores(opened, source, texts)))
+    opened.close()
+    return found
+
+
 # ---- it stops, and goes on ----------------------------------------------------------------------
 
 
@@ -246,15 +305,16 @@ def test_resumed_is_as_good_as_never_stopped(encoder: str, pairs: str, tmp_path:
     settings = pair_settings(encoder, drop_out=0.3, epochs=2, patience=5, accumulate=2)
     whole = trained(settings, pairs, tmp_path / "whole")
     out = tmp_path / "stopped"
-    watch = Watching(stop_after=6)  # in the middle of the first epoch, and between measurements
+    watch = Watching(stop_after=4)  # in the middle of the first epoch, and between measurements
     assert train(task(settings, pairs, out), watch) is None
-    assert watch.steps[-1] == 6
+    assert watch.steps[-1] == 4
     assert not (out / "model.safetensors").exists()
-    further = Watching(stop_after=13)  # once more, in the second epoch
+    further = Watching(stop_after=8)  # once more, in the second epoch
     assert train(task(settings, pairs, out, resume=True), further) is None
-    assert further.steps[0] == 7
+    assert further.steps[0] == 5
     card: Card = train(task(settings, pairs, out, resume=True))
-    assert card["course"]["resumed_at"] == 13
+    assert card["course"]["resumed_at"] == 8
+    assert whole["course"]["steps"] == 12
     assert furthest(weights(out), weights(tmp_path / "whole")) == 0
     assert card["measurements"] == whole["measurements"]
     histories = [
@@ -264,7 +324,8 @@ def test_resumed_is_as_good_as_never_stopped(encoder: str, pairs: str, tmp_path:
     assert not (out / "checkpoints").exists()
 
 
-def test_it_stops_early_where_nothing_gets_better(encoder: str, pairs: str, tmp_path: Path) -> None:
+def test_it_stops_early_where_nothing_gets_better(encoder: str, tmp_path: Path) -> None:
+    pairs = learnable.written(tmp_path / "pairs.jsonl", learnable.pairs(80))
     settings = pair_settings(encoder, epochs=50, learning_rate=1e-12, patience=2)
     watch = Watching()
     card: Card = train(task(settings, pairs, tmp_path / "out"), watch)

@@ -27,49 +27,70 @@ if TYPE_CHECKING:
     from coterie.protocols import Fuser, Judge
 
 
+DataArgument = Annotated[
+    str, typer.Argument(help="A file of examples with references, plain or gzipped, or owner/repository/file.jsonl.")
+]
+FuserOption = Annotated[
+    str,
+    typer.Option(
+        "--fuser",
+        help="A fuser's kind, a trained fuser's folder, or {kind: ..., setting: ...}; NAME= before it names it.",
+    ),
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option("--base", help="The model under an adapter: a folder, a hub name, a GGUF file or a pulled model."),
+]
+RankerOption = Annotated[
+    str,
+    typer.Option(
+        "--ranker",
+        help="Who chooses the candidates: a judge, as in eval rank; scores (by --by), or none (by lot).",
+    ),
+]
+ByOption = Annotated[str | None, typer.Option("--by", help="The score in the data to choose by, with --ranker scores.")]
+TopOption = Annotated[
+    int, typer.Option("--top-k", min=0, help="Candidates that are shown, the best so many; 0 for all.")
+]
+MetricOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        help="What holds a text against the reference: rougeL, or {name: bertscore, model: ..., num_layers: ...}. "
+        "Repeat it for several. Default: rougeL.",
+    ),
+]
+JudgeOption = Annotated[
+    str | None, typer.Option("--judge", help="Who votes between the fused text and the best candidate: a judge.")
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many examples, drawn by the seed.")]
+HeldOutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--held-out", min=0.0, max=1.0, help="Only the share of prompts that training with this share sets aside."
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the examples drawn, the judges' draws and the intervals.")]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Texts written at once by weights of its own.")]
+CardOption = Annotated[bool, typer.Option("--card", help="Add the result to the card in the trained fuser's folder.")]
+
+
 def fuser(
-    data: Annotated[
-        str,
-        typer.Argument(help="A file of examples with references, plain or gzipped, or owner/repository/file.jsonl."),
-    ],
+    data: DataArgument,
     *,
-    fuser: Annotated[
-        str,
-        typer.Option(
-            help="A fuser's kind, a trained fuser's folder, or {kind: ..., setting: ...}; NAME= before it names it."
-        ),
-    ],
-    base: Annotated[
-        str | None,
-        typer.Option(help="The model under an adapter: a folder, a hub name, a GGUF file or a pulled model."),
-    ] = None,
-    ranker: Annotated[
-        str,
-        typer.Option(help="Who chooses the candidates: a judge, as in eval rank; scores (by --by), or none (by lot)."),
-    ] = "length",
-    by: Annotated[str | None, typer.Option(help="The score in the data to choose by, with --ranker scores.")] = None,
-    top_k: Annotated[int, typer.Option(min=0, help="Candidates that are shown, the best so many; 0 for all.")] = 3,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What holds a text against the reference: rougeL, or {name: bertscore, model: ..., num_layers: ...}. "
-            "Repeat it for several. Default: rougeL."
-        ),
-    ] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="Who votes between the fused text and the best candidate: a judge.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many examples, drawn by the seed.")] = None,
-    held_out: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="Only the share of prompts that training with this share sets aside."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the examples drawn, the judges' draws and the intervals.")] = 42,
-    batch: Annotated[int, typer.Option(min=1, help="Texts written at once by weights of its own.")] = 16,
+    fuser: FuserOption,
+    base: BaseOption = None,
+    ranker: RankerOption = "length",
+    by: ByOption = None,
+    top_k: TopOption = 3,
+    metric: MetricOption = None,
+    judge: JudgeOption = None,
+    limit: LimitOption = None,
+    held_out: HeldOutOption = None,
+    seed: SeedOption = 42,
+    batch: BatchOption = 16,
     config: ConfigOption = None,
-    card: Annotated[
-        bool, typer.Option("--card", help="Add the result to the card in the trained fuser's folder.")
-    ] = False,
+    card: CardOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compare fused texts with the best candidates: metrics against the reference, a judge's vote, copying, lengths.

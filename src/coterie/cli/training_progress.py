@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import typer
+
 from coterie.cli import screen
+from coterie.training.watching import Watch
 
 EVERY_S = 10.0
 """How often a line is printed where there is no terminal."""
@@ -77,6 +80,18 @@ class Bar(Lines):
 
     def learned(self, step: int, loss: float) -> None:
         self._bars.update(self._task, completed=step, loss=f"loss {loss:.4f}")
+
+
+def followed(train: Callable[[Watch], dict[str, Any] | None]) -> dict[str, Any]:
+    """The card of what was trained, its progress shown; the command ends here where somebody stopped it before."""
+    try:
+        with shown() as watch:
+            card = train(watch)
+    except KeyboardInterrupt:
+        screen.stop("interrupted; --resume goes on from the last checkpoint, if there is one", screen.INTERRUPTED)
+    if card is None:
+        raise typer.Exit(screen.INTERRUPTED)
+    return card
 
 
 @contextmanager

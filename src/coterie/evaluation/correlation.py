@@ -9,42 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+
+from coterie.signals import mid_ranks, pearson, spearman
+
+__all__ = [
+    "Correlation",
+    "by_model",
+    "expected_footrule",
+    "expected_set_based",
+    "footrule",
+    "mid_ranks",
+    "pearson",
+    "set_based",
+    "spearman",
+]
 
 Correlation = Callable[[Sequence[float], Sequence[float]], float | None]
-
-
-def pearson(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """Pearson's r; ``None`` where one side does not vary, which includes a single pair and none."""
-    n = len(xs)
-    if n != len(ys):
-        raise ValueError(f"{n} numbers cannot be paired with {len(ys)}")
-    if n < 2:
-        return None
-    mean_x, mean_y = math.fsum(xs) / n, math.fsum(ys) / n
-    var_x = math.fsum((x - mean_x) ** 2 for x in xs)
-    var_y = math.fsum((y - mean_y) ** 2 for y in ys)
-    if var_x == 0 or var_y == 0:
-        return None
-    return math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / math.sqrt(var_x * var_y)
-
-
-def spearman(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """Spearman's rho: Pearson's r of the ranks, equal values sharing their mean rank."""
-    return pearson(mid_ranks(xs), mid_ranks(ys))
-
-
-def mid_ranks(values: Sequence[float]) -> list[float]:
-    """The rank of each value, 1 for the least; equal ones share the mean of their ranks."""
-    places = sorted(range(len(values)), key=values.__getitem__)
-    ranks = [0.0] * len(values)
-    below = 0
-    for _, tied in groupby(places, key=values.__getitem__):
-        group = list(tied)
-        for place in group:
-            ranks[place] = below + (len(group) + 1) / 2
-        below += len(group)
-    return ranks
 
 
 def by_model(columns: Mapping[str, Sequence[tuple[float, float]]], correlation: Correlation) -> float | None:

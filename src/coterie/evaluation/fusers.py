@@ -8,6 +8,7 @@ from typing import Any
 
 from coterie import registry, shipped, specs, weights
 from coterie.errors import ConfigError
+from coterie.evaluation.arguments import is_mapping, mapping, named
 from coterie.protocols import Fuser
 
 ADAPTER = "adapter_config.json"
@@ -20,16 +21,13 @@ def fuser_of(text: str, base: str | None = None) -> tuple[str, Fuser, Path | Non
     `base`, or on what it names itself), ``{kind: generative, member: smol}`` (a configuration), or ``mine=``
     before any of these, which names it. Raises `ConfigError`.
     """
-    name, equals, what = text.partition("=")
-    if not equals or name.lstrip().startswith("{"):
-        name, what = "", text
-    what = what.strip()
-    folder = None if what.startswith("{") else _folder(what)
+    name, what = named(text)
+    folder = None if is_mapping(what) else _folder(what)
     spec = _of_folder(what, folder, base) if folder else _spec(what)
     if base is not None and not spec.get("adapter"):
         raise ConfigError(f"a base is what an adapter stands on, and {what!r} is no adapter")
     shown = folder.name if folder else str(spec.get("member") or spec.get("model") or spec.get("kind", ""))
-    return name.strip() or shown, specs.build("fusers", spec, ("fuser",)), folder
+    return name or shown, specs.build("fusers", spec, ("fuser",)), folder
 
 
 def _folder(what: str) -> Path | None:
@@ -46,6 +44,8 @@ def _of_folder(what: str, folder: Path, base: str | None) -> dict[str, Any]:
         named = json.loads((folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (ValueError, AttributeError) as error:
         raise ConfigError(f"{str(folder / ADAPTER)!r} is no adapter's configuration: {error}") from error
+    if not (base or named):
+        raise ConfigError(f"the adapter {what!r} does not say which model it stands on: name its base")
     return {"kind": "generative", "model": place_of(base or str(named)), "adapter": what}
 
 
@@ -60,15 +60,7 @@ def place_of(base: str) -> str:
 def _spec(what: str) -> dict[str, Any]:
     if what in registry.known("fusers"):
         return {"kind": what}
-    if not what.startswith("{"):
-        kinds = ", ".join(sorted(registry.known("fusers")))
-        raise ConfigError(f"{what!r} is no fuser and no trained fuser's folder; the fusers are {kinds}")
-    import yaml
-
-    try:
-        spec = yaml.safe_load(what)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{what!r} is no YAML: {error}") from error
-    if not isinstance(spec, dict):
-        raise ConfigError(f"{what!r} is no mapping with a kind and its settings")
-    return spec
+    if is_mapping(what):
+        return mapping(what)
+    kinds = ", ".join(sorted(registry.known("fusers")))
+    raise ConfigError(f"{what!r} is no fuser and no trained fuser's folder; the fusers are {kinds}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from coterie import registry, shipped, specs
 from coterie.errors import ConfigError
+from coterie.evaluation.arguments import is_mapping, mapping, named
 from coterie.protocols import Judge
 from coterie.types import Json
 
@@ -31,16 +32,14 @@ def judge_of(text: str) -> tuple[str, Judge]:
     comes with this package), ``{kind: pair_ranker, model: runs/ranker}`` (a configuration), or ``mine=`` before
     any of these, which names it. Raises `ConfigError`.
     """
-    name, equals, what = text.partition("=")
-    if not equals or name.lstrip().startswith("{"):
-        name, what = "", text
-    spec = _spec(what.strip())
-    return name.strip() or _name_of(spec), specs.build("judges", spec, ("judge",))
+    name, what = named(text)
+    spec = _spec(what)
+    return name or _name_of(spec), specs.build("judges", spec, ("judge",))
 
 
 def _spec(what: str) -> dict[str, object]:
-    if what.startswith("{"):
-        return _mapping(what)
+    if is_mapping(what):
+        return mapping(what)
     if what in registry.known("judges"):
         return {"kind": what}
     place = shipped.folder(what) or Path(what).expanduser()
@@ -49,18 +48,6 @@ def _spec(what: str) -> dict[str, object]:
     raise ConfigError(
         f"{what!r} is no judge and no checkpoint's folder; the judges are {', '.join(sorted(registry.known('judges')))}"
     )
-
-
-def _mapping(what: str) -> dict[str, object]:
-    import yaml
-
-    try:
-        spec = yaml.safe_load(what)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{what!r} is no YAML: {error}") from error
-    if not isinstance(spec, dict):
-        raise ConfigError(f"{what!r} is no mapping with a kind and its settings")
-    return spec
 
 
 def _kind_of(folder: Path) -> str:

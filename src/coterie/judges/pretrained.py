@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from coterie.errors import ConfigError
-from coterie.judges.pair_ranker.segments import CHARACTERS_A_TOKEN, KEPT_TEXTS, Keep
+from coterie.judges.pair_ranker.checkpoint import Keep
+from coterie.judges.pair_ranker.segments import CHARACTERS_A_TOKEN, KEPT_TEXTS
 
 if TYPE_CHECKING:
     from coterie.judges.placement import Placement
@@ -29,7 +30,7 @@ def model(task: Task, name: str, place: Placement, cache_folder: str | None = No
 
     family = getattr(transformers, f"AutoModelFor{task}")
     try:
-        with _quiet():
+        with quiet():
             loaded, report = family.from_pretrained(
                 name, cache_dir=cache_folder, dtype=place.dtype, output_loading_info=True, **settings
             )
@@ -73,7 +74,7 @@ class Words:
         from transformers import AutoTokenizer
 
         try:
-            with _quiet():
+            with quiet():
                 loaded: Any = AutoTokenizer.from_pretrained(name, cache_dir=cache_folder, use_fast=True)
             self._tokenizer: Any = loaded.backend_tokenizer
         except (OSError, ValueError, ImportError, AttributeError) as error:
@@ -144,7 +145,7 @@ class Words:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' bars and reports, which would write over whatever is on the screen."""
     from transformers.utils import logging as transformers_logging
 

@@ -7,17 +7,15 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from coterie.training.settings import AnyTraining
 from coterie.training.watching import Watch
 
 # ruff: noqa: ARG002  (the Trainer hands everything to everybody)
 
 
 class Milestones(TrainerCallback):
-    """Measures and saves `evaluations` times in each epoch, the last time at its end."""
+    """Measures and saves so many `times` in `total` updates, evenly, the last time at their end."""
 
-    def __init__(self, settings: AnyTraining, total: int) -> None:
-        times = settings.epochs * settings.evaluations
+    def __init__(self, times: int, total: int) -> None:
         self._steps = {round(total * n / times) for n in range(1, times + 1)}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

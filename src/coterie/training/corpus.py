@@ -72,12 +72,13 @@ def gather(data: Data, leave_out: Sequence[str] = ()) -> Corpus:
     left_out: Counter[str] = Counter()
     barred = [example for example in kept if {example.origin, example.label} & set(leave_out)]
     train = [example for example in kept if not {example.origin, example.label} & set(leave_out)]
-    left_out["examples that are only measured"] = len(barred)
     measured = _prompts(aside)
     learned = [example for example in train if prompt_key(example) not in measured]
     left_out["examples whose prompt is measured"] = len(train) - len(learned)
     seen = _prompts(learned)
     unseen = [example for example in barred if prompt_key(example) not in seen]
+    left_out["examples that are only measured"] = len(unseen)
+    left_out["examples to be measured alone whose prompt is learned"] = len(barred) - len(unseen)
     return Corpus(learned, aside + unseen, left_out)
 
 

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coterie.committee import Committee
-from coterie.errors import ConfigError, MissingExtra
+from coterie.errors import ConfigError
 from coterie.evaluation.fusing_choice import NOBODY, Choice, Ranks, choice_of
 from coterie.examples import Example
-from coterie.training import corpus, fusing_cards, fusing_lessons
+from coterie.training import corpus, fusing_cards, fusing_lessons, surroundings
 from coterie.training.corpus import Data
 from coterie.training.fusing_cards import Course
 from coterie.training.fusing_lessons import Lessons
 from coterie.training.fusing_settings import FuserTraining
 from coterie.training.history import of_log
+from coterie.training.undertaking import Undertaking, update_of
 from coterie.training.watching import Unwatched, Watch
 from coterie.types import Json
 
 if TYPE_CHECKING:
     from coterie.training.fusing_bench import Bench
     from coterie.training.fusing_trainer import FuserTrainer
-
-CHECKPOINTS = "checkpoints"
-"""The folder inside the fuser's in which training keeps what it needs to go on; gone when it is done."""
-
-UNDERTAKEN = "training.json"
-"""In there: what is being trained, so that nothing else is resumed."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +46,9 @@ class FuserTask:
     device: str = "auto"
 
     @property
-    def folder(self) -> Path:
-        return self.out.expanduser().absolute()
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / CHECKPOINTS
+    def place(self) -> Undertaking:
+        """The folder while training lasts."""
+        return Undertaking(self.out, self.resume)
 
 
 def train(task: FuserTask, watch: Watch | None = None) -> dict[str, Json] | None:
@@ -69,29 +58,38 @@ def train(task: FuserTask, watch: Watch | None = None) -> dict[str, Json] | None
     nothing to learn from, a base that cannot be used, a folder that is taken, or other settings or data than those
     to be resumed; `MissingExtra` without the extra `train`.
     """
-    _check_extras()
-    _check_folder(task)
-    from coterie.training.fusing_bench import Bench
-    from coterie.training.fusing_trainer import FuserTrainer
-
+    surroundings.check()
     began, looking = time.monotonic(), watch or Unwatched()
+    task.place.check()
     lessons = lessons_of(task, looking)
-    bench = Bench.opened(task.settings, lessons, task.device)
-    _undertake(task, lessons)
-    looking.say(
-        f"{len(lessons.train)} examples to learn from, {len(lessons.dev)} to measure; "
-        f"held-out loss before: {bench.before:.4f}"
-    )
-    trainer = FuserTrainer(task.settings, bench.model, bench.rows, bench.gauge, task.checkpoints, looking)
-    start = _last_checkpoint(task.checkpoints) if task.resume else None
+    try:
+        bench, trainer = _set_up(task, lessons, looking)
+    except BaseException:
+        task.place.abandon()
+        raise
+    start = task.place.last()
     if not trainer.go(start):
         looking.say(f"stopped after update {trainer.state.global_step}; it can be resumed from there")
         return None
     course = _written(task, bench, trainer, start, looking, began)
     made = fusing_cards.card(task.settings, task.data, lessons, course)
-    fusing_cards.save(made, task.folder)
-    shutil.rmtree(task.checkpoints)
+    fusing_cards.save(made, task.place.folder)
+    task.place.end()
     return made
+
+
+def _set_up(task: FuserTask, lessons: Lessons, watch: Watch) -> tuple[Bench, FuserTrainer]:
+    """Everything loaded, and nothing learned yet; what is trained is written down, or is what was begun before."""
+    from coterie.training.fusing_bench import Bench
+    from coterie.training.fusing_trainer import FuserTrainer
+
+    task.place.begin(asdict(task.settings), lessons.fingerprint())
+    bench = Bench.opened(task.settings, lessons, task.device)
+    watch.say(
+        f"{len(lessons.train)} examples to learn from, {len(lessons.dev)} to measure; "
+        f"held-out loss before: {bench.before:.4f}"
+    )
+    return bench, FuserTrainer(task.settings, bench.model, bench.rows, bench.gauge, task.place.checkpoints, watch)
 
 
 def _written(
@@ -99,16 +97,14 @@ def _written(
 ) -> Course:
     """How it went; afterwards the weights and the history are in the folder."""
     losses = bench.rounded()
-    for_llama_cpp = bench.save(task.folder, watch)
-    history = of_log(trainer.state.log_history)
-    history.save(task.folder)
-    history.draw(task.folder)
+    for_llama_cpp = bench.save(task.place.folder, watch)
+    of_log(trainer.state.log_history).leave(task.place.folder, watch)
     return Course(
         losses=losses,
         style=bench.reading.reader.style,
         updates=trainer.state.global_step,
         best_update=trainer.state.best_global_step or trainer.state.global_step,
-        resumed_at=int(start.rpartition("-")[2]) if start else None,
+        resumed_at=update_of(start) if start else None,
         cut=dict(bench.cut),
         seconds=round(time.monotonic() - began, 1),
         device=bench.device,
@@ -148,43 +144,3 @@ def _check_lessons(train: Sequence[object], dev: Sequence[object], left_out: Cou
     why = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
     missing = "to measure: raise the held-out share, or name a dev file" if train else "to learn from"
     raise ConfigError(f"there is nothing {missing}; left out: {why or 'none'}")
-
-
-# ---- the folder -------------------------------------------------------------------------------
-
-
-def _check_extras() -> None:
-    for module in ("torch", "transformers", "accelerate"):
-        if find_spec(module) is None:
-            raise MissingExtra("training a fuser", "train", module)
-
-
-def _check_folder(task: FuserTask) -> None:
-    undertaken = (task.checkpoints / UNDERTAKEN).is_file()
-    if task.resume and not undertaken:
-        raise ConfigError(f"{str(task.out)!r} holds no training to resume")
-    if not task.resume and task.folder.exists() and (not task.folder.is_dir() or any(task.folder.iterdir())):
-        hint = "; --resume goes on with the training in there" if undertaken else ""
-        raise ConfigError(f"{str(task.out)!r} is there already, and not empty{hint}")
-
-
-def _undertake(task: FuserTask, lessons: Lessons) -> None:
-    """Writes down what is being trained; where that is resumed, checks that it is the same."""
-    file = task.checkpoints / UNDERTAKEN
-    now = json.loads(json.dumps({"settings": asdict(task.settings), "data": lessons.fingerprint()}))
-    if not task.resume:
-        task.checkpoints.mkdir(parents=True)
-        file.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
-        return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    changed = [name for name, value in now["settings"].items() if before["settings"].get(name) != value]
-    if changed:
-        raise ConfigError(f"the training in {str(task.out)!r} began with other values of {', '.join(changed)}")
-    if before["data"] != now["data"]:
-        raise ConfigError(f"the training in {str(task.out)!r} began with other data")
-
-
-def _last_checkpoint(folder: Path) -> str | None:
-    """The furthest one that was written to its end; ``None`` where there is none yet."""
-    whole = [place.parent for place in folder.glob("checkpoint-*/trainer_state.json")]
-    return str(max(whole, key=lambda place: int(place.name.rpartition("-")[2]))) if whole else None

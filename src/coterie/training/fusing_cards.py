@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from coterie._version import __version__
 from coterie.errors import ConfigError
 from coterie.fusers.generative.prompt import Style
-from coterie.training.cards import LIBRARIES, shown_name
+from coterie.training import card_parts
 from coterie.training.corpus import Data
 from coterie.training.fusing_lessons import Lesson, Lessons
 from coterie.training.fusing_settings import FuserTraining
@@ -68,8 +65,7 @@ def card(settings: FuserTraining, data: Data, lessons: Lessons, course: Course) 
         "for_llama_cpp": told.pop("for_llama_cpp"),
         "style": told.pop("style"),
         "data": {
-            "files": [asdict(file) | {"name": shown_name(file.name)} for file in data.files],
-            "held_out": {"file": shown_name(data.dev)} if data.dev else {"share_of_prompts": data.held_out},
+            **card_parts.told_files(data),
             "examples": _counts(lessons.train, lessons.dev),
             "chosen_by": lessons.chooser,
             "targets_among_the_candidates": _share_of_copies(lessons.train),
@@ -80,7 +76,7 @@ def card(settings: FuserTraining, data: Data, lessons: Lessons, course: Course) 
         "settings": _settings(settings),
         "course": told,
         "measurements": {"held_out_loss": losses},
-        "versions": {"coterie": __version__, "python": platform.python_version(), **_versions()},
+        "versions": card_parts.versions("peft"),
     }
 
 
@@ -91,8 +87,7 @@ def _settings(settings: FuserTraining) -> dict[str, Json]:
 
 def save(made: Mapping[str, Any], folder: Path) -> None:
     """Afterwards `folder` holds `card.json` and `README.md`."""
-    (folder / "card.json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(readme(made), encoding="utf-8")
+    card_parts.save(made, readme(made), folder)
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -101,8 +96,9 @@ def load(folder: Path) -> dict[str, Any]:
         made: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{str(folder)!r} holds no card that can be read: {error}") from error
-    if made.get("kind") != KIND:
-        raise ConfigError(f"{str(folder)!r} holds the card of a {made.get('kind')!r}, not of a fuser")
+    kind = made.get("kind") if isinstance(made, dict) else None
+    if kind != KIND:
+        raise ConfigError(f"{str(folder)!r} holds the card of a {kind!r}, not of a fuser")
     return made
 
 
@@ -125,7 +121,7 @@ def readme(made: Mapping[str, Any]) -> str:
     course, data = made["course"], made["data"]
     what = "An adapter that fuses" if made["adapter"] else "A fuser"
     fusing = made["measurements"].get("fusing_page")
-    parts = [
+    return card_parts.page(
         f"# {what}, trained from {made['base']}",
         _opened_by(made),
         "## What it is worth" if fusing else "",
@@ -135,18 +131,16 @@ def readme(made: Mapping[str, Any]) -> str:
         "constant says every token as often as the learned references hold it.",
         _loss_table(made["measurements"]["held_out_loss"]),
         "## Data",
-        "\n".join(f"- {file['name']}: licence {file['licence']}" for file in data["files"]),
-        _table(("origin", "learned", "measured"), [row.values() for row in data["examples"]]),
+        card_parts.licences(made),
+        card_parts.table(("origin", "learned", "measured"), [row.values() for row in data["examples"]]),
         _of_data(made),
         "## Training",
-        f"{course['updates']} updates in {course['seconds']:.0f} s on {course['device']} in {course['precision']}"
-        + (f", resumed at update {course['resumed_at']}" if course["resumed_at"] else "")
-        + f"; kept: update {course['best_update']}. The prompt is the one that inference makes (style "
-        f"`{made['style']}`), without an end-of-sequence token behind it; the loss is on the reference alone.",
-        _table(("setting", "value"), made["settings"].items()),
-        "Made with " + ", ".join(f"{name} {number}" for name, number in made["versions"].items()) + ".",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+        f"{course['updates']} {card_parts.course(made)}; kept: update {course['best_update']}. The prompt is the one "
+        f"that inference makes (style `{made['style']}`), without an end-of-sequence token behind it; the loss is on "
+        "the reference alone.",
+        card_parts.settings_table(made),
+        card_parts.made_with(made),
+    )
 
 
 def _opened_by(made: Mapping[str, Any]) -> str:
@@ -168,26 +162,16 @@ def _of_data(made: Mapping[str, Any]) -> str:
     said = [
         f"Candidates were chosen by {data['chosen_by']}.",
         f"In {data['targets_among_the_candidates']:.1%} of the learned examples the reference is itself a candidate.",
-        _reasons("Left out", data["left_out"]),
-        _reasons("Too long and cut", data["cut"]),
+        card_parts.reasons("Left out", data["left_out"]),
+        card_parts.reasons("Too long and cut", data["cut"]),
         *(f"Note: {note}." for note in data["notes"]),
     ]
     return " ".join(part for part in said if part)
 
 
-def _reasons(what: str, counted: Mapping[str, int]) -> str:
-    return f"{what}: " + ", ".join(f"{n} {reason}" for reason, n in counted.items()) + "." if counted else ""
-
-
 def _loss_table(losses: Mapping[str, Any]) -> str:
     row = (f"{losses[name]:.4f}" for name in ("after", "before", "constant"))
-    return _table(("fuser", "base before training", "constant", "tokens"), [(*row, str(losses["tokens"]))])
-
-
-def _table(headings: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown."""
-    cells = [headings, ["---"] * len(headings), *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return card_parts.table(("fuser", "base before training", "constant", "tokens"), [(*row, str(losses["tokens"]))])
 
 
 # ---- counting ---------------------------------------------------------------------------------
@@ -203,13 +187,3 @@ def _counts(train: Sequence[Lesson], dev: Sequence[Lesson]) -> list[dict[str, Js
 
 def _share_of_copies(lessons: Sequence[Lesson]) -> float:
     return round(sum(lesson.copies for lesson in lessons) / max(1, len(lessons)), 4)
-
-
-def _versions() -> dict[str, Json]:
-    found: dict[str, Json] = {}
-    for name in (*LIBRARIES, "peft"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

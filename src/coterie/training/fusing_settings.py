@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from coterie.errors import ConfigError
 from coterie.fusers.generative.prompt import Budgets, WantedStyle
+from coterie.training.settings import check_amounts, check_counts, check_shares
 
 if TYPE_CHECKING:
     from coterie.training.fusing_lessons import Choosing
@@ -76,16 +77,12 @@ class FuserTraining:
     """Of the choice of candidates, their order, the adapter's weights, the batches and drop-out."""
 
     def __post_init__(self) -> None:
-        for name in ("rank", "alpha", "target_tokens", "epochs", "batch", "accumulate", "evaluations"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is at least 1, not {getattr(self, name)!r}")
-        for name in ("noise", "lora_drop_out", "warm_up"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} lies between 0 and 1, not at {getattr(self, name)!r}")
+        check_counts(self, "rank", "alpha", "candidate_tokens", "prompt_tokens", "target_tokens")
+        check_counts(self, "epochs", "batch", "accumulate", "evaluations")
+        check_shares(self, "noise", "lora_drop_out", "warm_up")
+        check_amounts(self, "top_k", "weight_decay", "clip_norm")
         if not self.highest_rate > 0:
             raise ConfigError(f"learning_rate is above 0, not {self.learning_rate!r}")
-        if self.top_k < 0:
-            raise ConfigError(f"top_k is at least 0, not {self.top_k!r}")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is at least 1, not {self.patience!r}")
 

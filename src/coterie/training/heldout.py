@@ -21,7 +21,7 @@ from coterie.training.kinds import RankerKind
 from coterie.training.measures import Margins
 from coterie.training.passes import Unit
 from coterie.training.preparing import Prepared
-from coterie.training.settings import Keep, Kind
+from coterie.training.settings import Kind
 from coterie.training.updates import Cost
 from coterie.types import Json
 
@@ -92,12 +92,12 @@ def _batches(costs: Sequence[Cost], budget: int) -> Iterator[list[int]]:
 # ---- the judge that opens it ---------------------------------------------------------------------
 
 
-def judged(kind: Kind, folder: Path, keep: Keep, prepared: Sequence[Prepared], device: str = "auto") -> list[Margins]:
+def judged(kind: Kind, folder: Path, prepared: Sequence[Prepared], device: str = "auto") -> list[Margins]:
     """The margins that the trained judge gives each example's candidates, read from their texts as any user's."""
     if kind == "pairranker":
-        return _by_pairs(PairRankerWeights(str(folder), device=device, keep=keep), prepared)
+        return _by_pairs(PairRankerWeights(str(folder), device=device), prepared)
     judges = {"pointwise": Pointwise, "simcls": SimCLS, "summareranker": SummaReranker}
-    return asyncio.run(_by_scores(judges[kind](str(folder), device=device, keep=keep), prepared))
+    return asyncio.run(_by_scores(judges[kind](str(folder), device=device), prepared))
 
 
 def _by_pairs(weights: PairRankerWeights, prepared: Sequence[Prepared]) -> list[Margins]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coterie.training.watching import Watch
+
 
 @dataclass(frozen=True)
 class History:
@@ -17,6 +19,12 @@ class History:
     learning_rates: tuple[tuple[int, float], ...]
     measurements: Mapping[str, tuple[tuple[int, float], ...]]
     """By name."""
+
+    def leave(self, folder: Path, watch: Watch) -> None:
+        """Afterwards `folder` holds `history.json` and, where matplotlib is installed, `history.png`."""
+        self.save(folder)
+        if not self.draw(folder):
+            watch.say("matplotlib is not installed, so history.json was not drawn")
 
     def save(self, folder: Path) -> None:
         """Afterwards `folder` holds `history.json`."""

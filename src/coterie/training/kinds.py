@@ -21,7 +21,7 @@ from coterie.judges.pointwise.encoding import Alone, AloneEncoder, Answer, Answe
 from coterie.judges.pointwise.network import RankerNetwork
 from coterie.training.preparing import REFERENCE, Ids, Tokens
 from coterie.training.sampling import Places
-from coterie.training.settings import Keep, Kind, PointwiseKind
+from coterie.training.settings import Kind, PointwiseKind
 
 if TYPE_CHECKING:
     from coterie.judges.pair_ranker.checkpoint import Checkpoint
@@ -61,11 +61,11 @@ class RankerKind(Protocol):
 class PairKind:
     """Two candidates in one row, of which the network says both scores."""
 
-    def __init__(self, checkpoint: Checkpoint, keep: Keep) -> None:
-        self._encoder = PairEncoder(checkpoint, keep)
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._encoder = PairEncoder(checkpoint)
         self._right = self._encoder.marks[RIGHT]
         self.vocabulary = self._encoder.vocabulary
-        self.longest = checkpoint.source_tokens + 2 * checkpoint.candidate_tokens
+        self.longest = checkpoint.longest
 
     def read(self, source: str, texts: Sequence[str], reference: str) -> Tokens:  # noqa: ARG002
         rows = [self._encoder.row(Pair(source, text, "")) for text in texts]
@@ -93,9 +93,9 @@ class PairKind:
 class AnswerKind:
     """Source and one candidate in a row: a pointwise ranker, or SummaReranker."""
 
-    def __init__(self, checkpoint: Checkpoint, keep: Keep, kind: PointwiseKind) -> None:
+    def __init__(self, checkpoint: Checkpoint, kind: PointwiseKind) -> None:
         self._kind = kind
-        self._encoder = AnswerEncoder(checkpoint, "marks" if kind == "pointwise" else "first", keep)
+        self._encoder = AnswerEncoder(checkpoint, "marks" if kind == "pointwise" else "first")
         self.vocabulary = self._encoder.vocabulary
         self.longest = self._encoder.longest
 
@@ -119,8 +119,8 @@ class AnswerKind:
 class AloneKind:
     """Source and candidates each in a row of their own; the cosine of their vectors is the score: SimCLS."""
 
-    def __init__(self, checkpoint: Checkpoint, keep: Keep) -> None:
-        self._encoder = AloneEncoder(checkpoint, keep)
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._encoder = AloneEncoder(checkpoint)
         self.vocabulary = self._encoder.vocabulary
         self.longest = self._encoder.longest
 
@@ -145,15 +145,15 @@ class AloneKind:
         return (vectors[:, :1] * vectors[:, 1:]).sum(-1, keepdim=True)
 
 
-def kind_of(name: Kind, checkpoint: Checkpoint, keep: Keep) -> RankerKind:
-    """The kind called `name`, with the checkpoint's tokenizer."""
+def kind_of(name: Kind, checkpoint: Checkpoint) -> RankerKind:
+    """The kind called `name`, with the checkpoint's tokenizer, reading what the checkpoint says."""
     match name:
         case "pairranker":
-            return PairKind(checkpoint, keep)
+            return PairKind(checkpoint)
         case "simcls":
-            return AloneKind(checkpoint, keep)
+            return AloneKind(checkpoint)
         case _:
-            return AnswerKind(checkpoint, keep, name)
+            return AnswerKind(checkpoint, name)
 
 
 def _packed(row: Row) -> Ids:

@@ -24,7 +24,7 @@ def slope(leads: Iterable[float], steps: int = 30) -> float:
     xs = list(leads)
     b = 0.0
     for _ in range(steps):
-        likely = [1 / (1 + math.exp(-b * x)) for x in xs]
+        likely = [(1 + math.tanh(b * x / 2)) / 2 for x in xs]  # sigma, which overflows nowhere
         gradient = math.fsum(x * (1 - p) for x, p in zip(xs, likely, strict=True)) - b
         curvature = math.fsum(x * x * p * (1 - p) for x, p in zip(xs, likely, strict=True)) + 1
         b += gradient / curvature

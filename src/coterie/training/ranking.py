@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from coterie.errors import ConfigError, MissingExtra
-from coterie.training import cards, corpus, history, ready, starting
+from coterie.errors import ConfigError
+from coterie.judges.pretrained import quiet
+from coterie.training import cards, corpus, history, ready, starting, surroundings
 from coterie.training.cards import Course
 from coterie.training.corpus import Data
 from coterie.training.ready import Ready
 from coterie.training.settings import AnyTraining
-from coterie.training.undertaking import Undertaking
+from coterie.training.undertaking import Undertaking, update_of
 from coterie.training.watching import Unwatched, Watch
 from coterie.types import Json
 
@@ -51,7 +50,7 @@ def train(task: Task, watch: Watch | None = None) -> dict[str, Json] | None:
     `history.png`. Raises `ConfigError` for data with nothing to learn from, a base that cannot be used, a folder
     that is taken, or other settings or data than those to be resumed; `MissingExtra` without the extra `train`.
     """
-    _check_surroundings()
+    surroundings.check()
     began, looking = time.monotonic(), watch or Unwatched()
     task.place.check()
     try:
@@ -60,7 +59,7 @@ def train(task: Task, watch: Watch | None = None) -> dict[str, Json] | None:
         task.place.abandon()
         raise
     start = task.place.last()
-    with starting.quiet():
+    with quiet():
         if not trainer.go(start):
             looking.say(f"stopped after update {trainer.state.global_step}; it can be resumed from there")
             return None
@@ -79,14 +78,14 @@ def set_up(task: Task, watch: Watch) -> tuple[RankerTrainer, Ready]:
     """Everything read, the folder laid out, and the trainer with its network, untrained."""
     settings = task.settings
     examples = corpus.gather(task.data, settings.leave_out)  # first, so that wrong data is found at once
-    with starting.quiet():
+    with quiet():
         from transformers import set_seed
 
         from coterie.training.kinds import kind_of
 
         base = starting.find(settings.base)
         found = starting.lay_out(base, settings, task.place.folder)
-        kind = kind_of(settings.kind, found, settings.keep)
+        kind = kind_of(settings.kind, found)
         both = ready.make(examples, kind, settings)
         task.place.begin({"kind": settings.kind, **asdict(settings)}, both.fingerprint())
         watch.say(both.summary())
@@ -110,7 +109,8 @@ def _trainer(task: Task, network: nn.Module, kind: RankerKind, both: Ready, watc
         raise ConfigError(f"no candidates of any example can be read together with the sampling {settings.sampling!r}")
     if settings.length_penalty:
         collator.length_logit = settings.length_penalty * passes.length_slope()
-    chosen = Random(settings.seed).sample(both.dev, min(settings.dev_examples, len(both.dev)))
+    measured = both.measurable
+    chosen = Random(settings.seed).sample(measured, min(settings.dev_examples, len(measured)))
     parts = Parts(network, kind, passes, collator, HeldOut(chosen, kind, collator.n_tasks), watch)
     made = RankerTrainer(parts, settings, task.place.checkpoints)
     read = "lists" if settings.kind in ("simcls", "summareranker") else "pairs"
@@ -119,14 +119,6 @@ def _trainer(task: Task, network: nn.Module, kind: RankerKind, both: Ready, watc
         f"in {made.precision} on {made.device_name()}"
     )
     return made
-
-
-def _check_surroundings() -> None:
-    for module in ("torch", "transformers", "accelerate"):
-        if find_spec(module) is None:
-            raise MissingExtra("training", "train", module)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("rankers are trained by one process on one device; start it without a launcher")
 
 
 def _check_positions(network: nn.Module, kind: RankerKind, settings: AnyTraining) -> None:
@@ -150,12 +142,9 @@ def _written(task: Task, trainer: RankerTrainer, both: Ready, watch: Watch) -> d
     from coterie.training.trainer import save_weights
 
     save_weights(trainer.network, task.place.folder)
-    course = history.of_log(trainer.state.log_history)
-    course.save(task.place.folder)
-    if not course.draw(task.place.folder):
-        watch.say("matplotlib is not installed, so history.json was not drawn")
+    history.of_log(trainer.state.log_history).leave(task.place.folder, watch)
     watch.say(f"measuring {len(both.dev)} examples with the judge that opens {str(task.out)!r}")
-    margins = heldout.judged(task.settings.kind, task.place.folder, task.settings.keep, both.dev)
+    margins = heldout.judged(task.settings.kind, task.place.folder, both.dev)
     return heldout.report(both.dev, margins, task.settings.seed)
 
 
@@ -164,7 +153,7 @@ def _course(trainer: RankerTrainer, both: Ready, start: str | None, seconds: flo
         steps=trainer.state.global_step,
         best_step=trainer.state.best_global_step,
         seconds=round(seconds, 1),
-        resumed_at=int(start.rpartition("-")[2]) if start else None,
+        resumed_at=update_of(start) if start else None,
         device=trainer.device_name(),
         precision=trainer.precision,
         padding=round(trainer.padding(), 4),

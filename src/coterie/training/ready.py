@@ -26,6 +26,11 @@ class Ready:
     """How many examples and candidates were left out, by the reason, on both sides together."""
 
     @property
+    def measurable(self) -> list[Prepared]:
+        """Of the measured side the examples that can tell rankers apart, by the mean of their metrics."""
+        return [prepared for prepared in self.dev if any(True for _ in measures.deciding(prepared.qualities))]
+
+    @property
     def cut(self) -> float:
         """Share of the examples of which some text did not fit."""
         return sum(p.tokens.cut for p in (*self.train, *self.dev)) / (len(self.train) + len(self.dev))
@@ -38,10 +43,12 @@ class Ready:
     def fingerprint(self) -> str:
         """Equal for equal data that is read equally."""
         digest = hashlib.blake2b(digest_size=16)
-        for prepared in (*self.train, *self.dev):
-            digest.update(repr(prepared.qualities).encode())
-            for candidate in prepared.tokens.candidates:
-                digest.update(candidate.ids.tobytes())
+        for side in (self.train, self.dev):
+            for prepared in side:
+                tokens = prepared.tokens
+                read = (tokens.source, tokens.reference, *tokens.candidates)
+                digest.update(repr((prepared.qualities, [row and row.ids.tolist() for row in read])).encode())
+            digest.update(b"|")
         return digest.hexdigest()
 
 
@@ -54,14 +61,15 @@ def make(corpus: Corpus, reader: Reader, settings: AnyTraining) -> Ready:
     why = "; left out: " + ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
     if not train:
         raise ConfigError(f"there is nothing to learn from{why}{_known_metrics(corpus.train, settings.metrics)}")
-    if not any(True for p in dev for _ in measures.deciding(p.qualities)):
+    both = Ready(train, dev, left_out)
+    if not both.measurable:
         raise ConfigError(
             f"there is nothing to measure on held-out prompts; raise held_out, or name a dev file{why}"
             f"{_known_metrics(corpus.dev, settings.metrics)}"
         )
     if settings.loss == "open_instruct_BCE" and not _are_shares(train):
         raise ConfigError("the loss 'open_instruct_BCE' needs qualities between 0 and 1; some of these are not")
-    return Ready(train, dev, left_out)
+    return both
 
 
 def _known_metrics(examples: Iterable[Example], wanted: Sequence[str]) -> str:

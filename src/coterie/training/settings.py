@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from coterie.errors import ConfigError
+from coterie.judges.pair_ranker.checkpoint import Keep
 from coterie.training.sampling import Draws, Sampling
 
-Keep = Literal["start", "end"]
 LossName = Literal["instructgpt", "BCE", "MSE", "open_instruct_BCE"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Optimizer = Literal["adafactor", "adamw"]
@@ -76,7 +76,7 @@ class RankerTraining:
     """Share of labels taken to be wrong, so that no pair is worth endless certainty; for losses of order."""
 
     def __post_init__(self) -> None:
-        _positive(
+        check_counts(
             self, "source_tokens", "candidate_tokens", "epochs", "batch", "accumulate", "evaluations", "dev_examples"
         )
         if not self.metrics or len(set(self.metrics)) < len(self.metrics):
@@ -87,6 +87,8 @@ class RankerTraining:
             raise ConfigError(f"patience is at least 1, not {self.patience!r}")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is above 0, not {self.learning_rate!r}")
+        check_shares(self, "warm_up", "drop_out")
+        check_amounts(self, "weight_decay", "clip_norm")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class PairRankerTraining(RankerTraining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_draws(self.num_pos, self.num_neg, self.sampling_ratio)
+        _check_draws(self.draws)
         _check_loss(self, self.loss)
 
     @property
@@ -154,7 +156,7 @@ class PointwiseRankerTraining(RankerTraining):
         if self.kind == "pointwise":
             object.__setattr__(self, "loss", self.loss or "instructgpt")
             object.__setattr__(self, "sampling", self.sampling or "all_pair")
-        _check_draws(self.draws.num_pos, self.draws.num_neg, self.draws.ratio)
+        _check_draws(self.draws)
         _check_loss(self, self.loss)
 
     @property
@@ -163,9 +165,9 @@ class PointwiseRankerTraining(RankerTraining):
         own = _OWN[self.kind]
         return Draws(
             self.sampling or own.sampling,
-            self.num_pos or own.num_pos,
-            self.num_neg or own.num_neg,
-            self.sampling_ratio or own.ratio,
+            own.num_pos if self.num_pos is None else self.num_pos,
+            own.num_neg if self.num_neg is None else self.num_neg,
+            own.ratio if self.sampling_ratio is None else self.sampling_ratio,
         )
 
 
@@ -174,20 +176,36 @@ _OWN = {"pointwise": Draws(), "simcls": Draws("uniform", ratio=0.3), "summareran
 AnyTraining = PairRankerTraining | PointwiseRankerTraining
 
 
-def _positive(settings: RankerTraining, *names: str) -> None:
+def check_counts(settings: object, *names: str) -> None:
+    """Raises `ConfigError` for a setting of these names that is below 1."""
     for name in names:
         if getattr(settings, name) < 1:
             raise ConfigError(f"{name} is at least 1, not {getattr(settings, name)!r}")
 
 
-def _check_draws(num_pos: int, num_neg: int, ratio: float) -> None:
-    if num_pos < 1 or num_neg < 1:
-        raise ConfigError(f"num_pos and num_neg are at least 1, not {num_pos!r} and {num_neg!r}")
-    if not 0 < ratio <= 1:
-        raise ConfigError(f"sampling_ratio is above 0 and at most 1, not {ratio!r}")
+def check_shares(settings: object, *names: str) -> None:
+    """Raises `ConfigError` for a setting of these names that does not lie between 0 and 1."""
+    for name in names:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise ConfigError(f"{name} lies between 0 and 1, not at {getattr(settings, name)!r}")
+
+
+def check_amounts(settings: object, *names: str) -> None:
+    """Raises `ConfigError` for a setting of these names that is below 0."""
+    for name in names:
+        if not getattr(settings, name) >= 0:
+            raise ConfigError(f"{name} is at least 0, not {getattr(settings, name)!r}")
+
+
+def _check_draws(draws: Draws) -> None:
+    if draws.num_pos < 1 or draws.num_neg < 1:
+        raise ConfigError(f"num_pos and num_neg are at least 1, not {draws.num_pos!r} and {draws.num_neg!r}")
+    if not 0 < draws.ratio <= 1:
+        raise ConfigError(f"sampling_ratio is above 0 and at most 1, not {draws.ratio!r}")
 
 
 def _check_loss(settings: AnyTraining, loss: LossName | None) -> None:
+    check_amounts(settings, "length_penalty")
     if settings.length_penalty and loss != "instructgpt":
         raise ConfigError(f"a length_penalty needs the loss 'instructgpt', which looks at differences, not {loss!r}")
     if settings.label_smoothing and loss not in (*ONLY_ORDER, None):

@@ -7,8 +7,6 @@ the judge will read them through.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from coterie.errors import ConfigError
 from coterie.judges.pair_ranker import checkpoint
 from coterie.judges.pair_ranker.checkpoint import PREFIXES, Checkpoint
+from coterie.judges.pretrained import quiet
 from coterie.training.settings import AnyTraining
 from coterie.types import Json
 
@@ -43,8 +42,7 @@ def find(name: str) -> Base:
     from transformers import AutoConfig
 
     folder = checkpoint.locate(name)
-    settings = _read(folder / "config.json")
-    if "ranker_type" in settings or "n_tasks" in settings:
+    if _holds_ranker(folder):
         ranker = checkpoint.find(str(folder))
         return Base(name, folder, ranker.encoder_config(), ranker)
     try:
@@ -53,6 +51,14 @@ def find(name: str) -> Base:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{name!r} is no encoder to start from: {error}") from error
     return Base(name, folder, config, None)
+
+
+def _holds_ranker(folder: Path) -> bool:
+    """True for a ranker's checkpoint, in any layout that judges open."""
+    if (folder / "ranker_config.json").is_file():
+        return True
+    settings = _read(folder / "config.json")
+    return "ranker_type" in settings or "n_tasks" in settings
 
 
 def lay_out(base: Base, settings: AnyTraining, folder: Path) -> Checkpoint:
@@ -168,20 +174,3 @@ def _read(file: Path) -> dict[str, Json]:
 def _write(file: Path, settings: dict[str, Json]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(settings, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' bars and reports, which would write over whatever is on the screen."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()

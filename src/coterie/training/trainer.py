@@ -1,8 +1,4 @@
-"""transformers' Trainer, driven by our passes, losses and measurements.
-
-Accumulation, mixed precision, schedules, optimizers, checkpoints and early stopping are the Trainer's. What is
-read in which order, the loss and what is measured are ours.
-"""
+"""transformers' Trainer for rankers: what is read in which order, the loss and what is measured are ours."""
 
 from __future__ import annotations
 
@@ -16,25 +12,22 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 
 from coterie.errors import ConfigError
 from coterie.judges.pointwise.network import RankerNetwork
 from coterie.training.batches import ROWS, Collator, Tensors
-from coterie.training.callbacks import Milestones, Teller
 from coterie.training.kinds import RankerKind
 from coterie.training.losses import PAIR_LOSSES, Loss, Target, simcls, summareranker
 from coterie.training.passes import Passes, Unit
 from coterie.training.settings import AnyTraining
+from coterie.training.watched_trainer import WatchedTrainer, arguments
 from coterie.training.watching import Watch
 
 Measure = Callable[[nn.Module], Mapping[str, float]]
 """What held-out prompts say of a network."""
 
 WEIGHTS = "model.safetensors"
-
-LOGGED = 200
-"""About so many times in a training the loss is fetched from the device."""
 
 
 @dataclass(frozen=True)
@@ -49,34 +42,26 @@ class Parts:
     watch: Watch
 
 
-class RankerTrainer(Trainer):
+class RankerTrainer(WatchedTrainer):
     """A Trainer for every kind of ranker."""
 
     def __init__(self, parts: Parts, settings: AnyTraining, folder: Path) -> None:
         total = parts.passes.steps * settings.epochs
-        self._teller = Teller(parts.watch)
-        callbacks: list[TrainerCallback] = [Milestones(settings, total), self._teller]
-        if settings.patience is not None:
-            callbacks.append(EarlyStoppingCallback(settings.patience))
         super().__init__(
+            settings,
+            total,
+            parts.watch,
             model=parts.network,
             args=_arguments(settings, folder, total),
             data_collator=parts.collator,
             train_dataset=_Units(parts.passes),
             eval_dataset=_Units(parts.passes),  # never read: `evaluate` is ours
-            callbacks=callbacks,
         )
-        self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = False
         self.loss_is_scaled_for_ga = False
         self.parts = parts
         self._settings = settings
         self._loss = _loss_of(settings)
-
-    def go(self, checkpoint: str | None = None) -> bool:
-        """Trains, from a checkpoint on where one is given; true when it came to its end, false when it was stopped."""
-        self.train(resume_from_checkpoint=checkpoint)
-        return not self._teller.stopped
 
     @property
     def network(self) -> nn.Module:
@@ -126,18 +111,9 @@ class RankerTrainer(Trainer):
             loss = loss + cast(RankerNetwork, self.parts.network).auxiliary_loss
         return (loss, scores) if return_outputs else loss
 
-    def evaluate(
-        self,
-        eval_dataset: Any = None,  # noqa: ARG002
-        ignore_keys: Any = None,  # noqa: ARG002
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
+    def measurements(self) -> Mapping[str, float]:
         """What the held-out prompts say."""
-        found = self.parts.measure(self.parts.network.eval())
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
+        return self.parts.measure(self.parts.network.eval())
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         save_weights(self.parts.network, Path(output_dir or str(self.args.output_dir)), state_dict)
@@ -177,41 +153,21 @@ def _arguments(settings: AnyTraining, folder: Path, total: int) -> TrainingArgum
     on_gpu = torch.cuda.is_available()
     precision = precision_of(settings)
     optimizers = {"adafactor": "adafactor", "adamw": "adamw_torch_fused" if on_gpu else "adamw_torch"}
-    made = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=settings.batch,
-        gradient_accumulation_steps=settings.accumulate,
-        num_train_epochs=settings.epochs,
+    return arguments(
+        settings,
+        folder,
+        total,
+        on_gpu=on_gpu,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=round(total * settings.warm_up),
         optim=optimizers[settings.optimizer],
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.clip_norm,
         use_cpu=not (on_gpu or torch.backends.mps.is_available()),
         bf16=precision == "bfloat16",
         fp16=precision == "float16",
-        seed=settings.seed,
-        eval_strategy="steps",
-        save_strategy="steps",
-        eval_steps=total,
-        save_steps=total,
-        save_total_limit=2,  # the best and the last
-        load_best_model_at_end=True,
         metric_for_best_model=settings.metric,
         greater_is_better=True,
-        restore_callback_states_from_checkpoint=True,
-        logging_steps=max(1, total // LOGGED),
         logging_first_step=True,
-        logging_nan_inf_filter=False,  # it would wait for the device after every batch
-        disable_tqdm=True,
-        report_to="none",
-        remove_unused_columns=False,
-        dataloader_pin_memory=on_gpu,
         accelerator_config={"non_blocking": on_gpu},
     )
-    made._n_gpu = min(made.n_gpu, 1)  # further GPUs would each get a slice of a batch that was cut to fit one
-    return made
 
 
 def _loss_of(settings: AnyTraining) -> Loss:

@@ -68,7 +68,7 @@ class Undertaking:
         whole = [place.parent for place in self.checkpoints.glob("checkpoint-*/trainer_state.json")]
         if not (self.resume and whole):
             return None
-        return str(max(whole, key=lambda place: int(place.name.rpartition("-")[2])))
+        return max(map(str, whole), key=update_of)
 
     def abandon(self) -> None:
         """Afterwards nothing is left of a training that could not begin; one that is resumed is left as it was."""
@@ -78,3 +78,8 @@ class Undertaking:
     def end(self) -> None:
         """Afterwards nothing is left of the checkpoints."""
         shutil.rmtree(self.checkpoints)
+
+
+def update_of(checkpoint: str) -> int:
+    """The update after which a checkpoint was written, by its name."""
+    return int(checkpoint.rpartition("-")[2])

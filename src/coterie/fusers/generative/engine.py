@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from coterie.errors import MissingExtra
+from coterie.fusers.generative.ending import Showing, before, until_said, until_set
 from coterie.fusers.generative.loading import Source, adapted, model_of, tokenizer_of
 from coterie.fusers.generative.prompt import Budgets, FuserPrompt, Reader, Told, WantedStyle, build
 from coterie.fusers.generative.reading import end_of, reader, style_of
@@ -24,6 +25,8 @@ class Decoding:
     max_new_tokens: int = 128
     beams: int = 4
     """1 is greedy, which streams; the published fusers were used with 4."""
+    stops: tuple[str, ...] = ()
+    """The text ends before the first of these."""
 
 
 STANDARD = Budgets()
@@ -100,7 +103,8 @@ class FuserEngine:
         stop: threading.Event | None = None,
         **settings: Any,
     ) -> list[str]:
-        """The fused text of each prompt, as far as it was written when `stop` was set.
+        """The fused text of each prompt, before the first string that stops it, as far as it was written when `stop`
+        was set.
 
         `settings` go to transformers' ``generate`` and win over `decoding`.
         """
@@ -115,13 +119,12 @@ class FuserEngine:
             "pad_token_id": self.tokenizer.pad_token_id,
             **settings,
         }
-        if stop is not None:
-            wanted["stopping_criteria"] = [_until(stop)]
+        begins = 0 if self.encodes else ids.shape[1]
+        if enders := self._enders(decoding, stop, begins):
+            wanted["stopping_criteria"] = enders
         with self._lock, torch.inference_mode():
             written = self._model.generate(input_ids=ids, attention_mask=attended, **wanted)
-        fresh = written if self.encodes else written[:, ids.shape[1] :]
-        texts: list[str] = self.tokenizer.batch_decode(fresh, skip_special_tokens=True)
-        return texts
+        return [before(self._read(row), decoding.stops) for row in written[:, begins:].tolist()]
 
     def stream(
         self,
@@ -132,16 +135,19 @@ class FuserEngine:
         stop: threading.Event | None = None,
     ) -> str:
         """The fused text, its pieces passed to `emit` while it is written. Greedy decoding only."""
-        from transformers import TextStreamer
+        showing = Showing(self._read, decoding.stops, emit)
+        return self.write([prompt], replace(decoding, beams=1), stop=stop, streamer=showing)[0]
 
-        class Passing(TextStreamer):
-            def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-                del stream_end
-                if text:
-                    emit(text)
+    def _read(self, ids: Sequence[int]) -> str:
+        """The text of what was written."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
 
-        streamer: Any = Passing(self.tokenizer, skip_prompt=not self.encodes, skip_special_tokens=True)
-        return self.write([prompt], Decoding(decoding.max_new_tokens, 1), stop=stop, streamer=streamer)[0]
+    def _enders(self, decoding: Decoding, stop: threading.Event | None, begins: int) -> list[Callable[..., Any]]:
+        """What may end a text, whose ids begin at `begins`, before the model ends it."""
+        told = [until_set(stop)] if stop is not None else []
+        said = [until_said(self._read, decoding.stops, begins)] if any(decoding.stops) else []
+        return [*told, *said]
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
         """Ids and attention mask: padded behind for an encoder, in front where writing goes on from the last token."""
@@ -161,14 +167,3 @@ def _ends(*said: int | list[int] | None) -> list[int]:
     """Every token that ends a text: those that the model's own settings name, and the one it was taught."""
     each = (ids if isinstance(ids, list) else [ids] for ids in said)
     return sorted({id_ for ids in each for id_ in ids if id_ is not None})
-
-
-def _until(stop: threading.Event) -> Callable[..., Any]:
-    """A criterion of transformers: every row is done once `stop` is set."""
-    import torch
-
-    def done(ids: Any, scores: Any, **_: Any) -> Any:
-        del scores
-        return torch.full((len(ids),), stop.is_set(), dtype=torch.bool, device=ids.device)
-
-    return done

@@ -59,7 +59,8 @@ class Generative(FuserWeights):
 
     Needs: the extra `torch` and a model trained to fuse (the extra `train` for one with an adapter), or a
     `member` that was trained so. Costs: one generation; no call to a member, or one to that member. Of its
-    own weights it streams when `beams` is 1; a beam search knows its text only at the end.
+    own weights it streams when `beams` is 1; a beam search knows its text only at the end. A request's
+    `max_tokens` and `stop` hold for the fused text.
     """
 
     style: WantedStyle = "auto"
@@ -139,17 +140,23 @@ class Generative(FuserWeights):
         from coterie.fusers.generative.engine import Decoding
 
         prompt = self._prompt(engine, request, texts)
-        decoding = Decoding(request.sampling.max_tokens or self.max_new_tokens, self.beams)
+        sampling = request.sampling
+        decoding = Decoding(sampling.max_tokens or self.max_new_tokens, self.beams, sampling.stop)
         if emit is not None:
             return engine.stream(prompt, decoding, emit, stop=stop)
         return engine.write([prompt], decoding, stop=stop)[0]
 
     def write(self, engine: FuserEngine, asked: Sequence[tuple[Request, Sequence[str]]]) -> list[str]:
-        """The fused text of each request and its texts, best first: many at once, for whoever has many."""
+        """The fused text of each request and its texts, best first: many at once, for whoever has many.
+
+        Each ends before the first of its own request's stop strings; all of them have `max_new_tokens`.
+        """
+        from coterie.fusers.generative.ending import before
         from coterie.fusers.generative.engine import Decoding
 
         prompts = [self._prompt(engine, request, texts) for request, texts in asked]
-        return engine.write(prompts, Decoding(self.max_new_tokens, self.beams))
+        written = engine.write(prompts, Decoding(self.max_new_tokens, self.beams))
+        return [before(text, request.sampling.stop) for text, (request, _) in zip(written, asked, strict=True)]
 
     def _prompt(self, engine: FuserEngine, request: Request, texts: Sequence[str]) -> FuserPrompt:
         budgets = Budgets(self.prompt_tokens, self.candidate_tokens)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from coterie import shipped
 from coterie.errors import ConfigError, MissingExtra
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PREFIXES = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")
 """The pieces that mark what is what, in the order in which their ids were given out."""
+
+Keep = Literal["start", "end"]
+"""Which end of a text that is too long is kept. The published rankers were trained with its start."""
 
 ONNX = "model.onnx"
 """An exported network's file."""
@@ -72,6 +75,7 @@ class Checkpoint:
     candidate_tokens: int = 412
     n_tasks: int = 1
     drop_out: float = 0.05
+    keep: Keep = "start"
     settings: Mapping[str, Json] = field(default_factory=dict, hash=False)
     """Everything the ranker's configuration says."""
 
@@ -195,20 +199,38 @@ def _of_ranker_config(folder: Path, settings: Mapping[str, Json], cache_folder: 
         found = _base(base, folder, cache_folder)
         encoder = encoder or _read(found / "config.json")
         place = folder if (folder / "tokenizer.json").is_file() else found
-    return Checkpoint(
-        folder,
-        encoder,
-        place,
-        **{name: kind(settings[key]) for key, (name, kind) in _LENGTHS.items() if settings.get(key) is not None},
-        settings=settings,
-    )
+    return Checkpoint(folder, encoder, place, settings=settings, **_said(settings, folder))
 
 
-_LENGTHS: Mapping[str, tuple[str, Any]] = {
+def _of_model_config(folder: Path, settings: Mapping[str, Json]) -> Checkpoint:
+    return Checkpoint(folder, settings, folder, settings=settings, **_said(settings, folder))
+
+
+def _said(settings: Mapping[str, Json], folder: Path) -> dict[str, Any]:
+    """What a configuration says of the ranker, by a checkpoint's field; what it leaves out is left out."""
+    found = {}
+    for key, (name, kind) in _FIELDS.items():
+        if settings.get(key) is None:
+            continue
+        try:
+            found[name] = kind(settings[key])
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{key} of the ranker in {str(folder)!r} cannot be {settings[key]!r}: {error}") from error
+    return found
+
+
+def _end(said: Json) -> Keep:
+    if said not in ("start", "end"):
+        raise ValueError("it is 'start' or 'end'")
+    return said  # type: ignore[no-any-return]
+
+
+_FIELDS: Mapping[str, tuple[str, Any]] = {
     "source_maxlength": ("source_tokens", int),
     "candidate_maxlength": ("candidate_tokens", int),
     "n_tasks": ("n_tasks", int),
     "drop_out": ("drop_out", float),
+    "keep": ("keep", _end),
 }
 
 
@@ -219,14 +241,3 @@ def _base(name: str, beside: Path, cache_folder: str | None) -> Path:
         if place.is_dir():
             return place
     return _fetched(name, cache_folder, ("config.json", "tokenizer*.json", "special_tokens_map.json", "spm.model"))
-
-
-def _of_model_config(folder: Path, settings: Mapping[str, Json]) -> Checkpoint:
-    return Checkpoint(
-        folder,
-        settings,
-        folder,
-        n_tasks=int(settings.get("n_tasks", 1)),
-        drop_out=float(settings.get("drop_out", 0.05)),
-        settings=settings,
-    )

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 from coterie.judges.engine import Row
 from coterie.judges.pair_ranker.checkpoint import Checkpoint
-from coterie.judges.pair_ranker.segments import LEFT, RIGHT, SOURCE, Keep, Segments
-
-__all__ = ["Keep", "Pair", "PairEncoder"]
+from coterie.judges.pair_ranker.segments import LEFT, RIGHT, SOURCE, Segments
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,10 @@ class Pair:
 class PairEncoder:
     """Tokenises texts once each, and puts pairs together."""
 
-    def __init__(self, checkpoint: Checkpoint, keep: Keep = "start") -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         self.source_tokens = checkpoint.source_tokens
         self.candidate_tokens = checkpoint.candidate_tokens
-        self._segments = Segments(checkpoint, keep)
+        self._segments = Segments(checkpoint)
         self.marks = self._segments.marks
         self.vocabulary = self._segments.vocabulary
 

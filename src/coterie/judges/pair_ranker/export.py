@@ -116,6 +116,7 @@ def _settings(checkpoint: Checkpoint) -> dict[str, Json]:
         "candidate_maxlength": checkpoint.candidate_tokens,
         "n_tasks": checkpoint.n_tasks,
         "drop_out": checkpoint.drop_out,
+        "keep": checkpoint.keep,
     }
 
 

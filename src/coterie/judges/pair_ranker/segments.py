@@ -9,17 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from coterie.errors import ConfigError
 from coterie.judges.pair_ranker.checkpoint import PREFIXES, Checkpoint
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-Keep = Literal["start", "end"]
-"""Which end of a text that is too long is kept. The published rankers were trained with its start."""
 
 SOURCE, LEFT, RIGHT, CANDIDATE = range(len(PREFIXES))
 """What a segment is: a place in `PREFIXES`. One candidate alone is neither left nor right."""
@@ -32,10 +28,10 @@ KEPT_TEXTS = 20_000
 
 
 class Segments:
-    """Tokenises texts, once each, and cuts those that are too long."""
+    """Tokenises texts, once each, and cuts those that are too long at the end that the checkpoint says."""
 
-    def __init__(self, checkpoint: Checkpoint, keep: Keep = "start") -> None:
-        self._keep = keep
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._keep = checkpoint.keep
         self._longest = (checkpoint.source_tokens + 2 * checkpoint.candidate_tokens) * CHARACTERS_A_TOKEN
         self._plain, self._marking = _tokenizers(checkpoint)
         self._separator = _separator(self._plain)
@@ -48,11 +44,10 @@ class Segments:
         """A segment of at most `most` ids, and whether the text was cut: [CLS], mark and [SEP] stay whatever goes."""
         if most < 3:
             raise ConfigError(f"no room for a segment in {most} tokens: raise source_maxlength or candidate_maxlength")
-        if len(text) > self._longest:
-            text = text[: self._longest] if self._keep == "start" else text[-self._longest :]
-        ids = self._segment(place, text)
+        read = text[: self._longest] if self._keep == "start" else text[-self._longest :]
+        ids = self._segment(place, read)
         if len(ids) <= most:
-            return ids, False
+            return ids, len(read) < len(text)
         if self._keep == "start":
             return (*ids[: most - 1], ids[-1]), True
         return (*ids[:2], *ids[len(ids) - (most - 2) :]), True
@@ -71,7 +66,7 @@ def _tokenizers(checkpoint: Checkpoint) -> tuple[Tokenizer, Tokenizer]:
     """The same tokenizer twice: without the marking pieces, and with them as ordinary added tokens."""
     from tokenizers import Tokenizer
 
-    specification = json.loads(_specification(checkpoint))
+    specification = json.loads(checkpoint.tokenizer_json())
     specification["truncation"] = specification["padding"] = None
     known = [token for token in specification["added_tokens"] if token["content"] in PREFIXES]
     specification["added_tokens"] = [t for t in specification["added_tokens"] if t["content"] not in PREFIXES]
@@ -81,18 +76,6 @@ def _tokenizers(checkpoint: Checkpoint) -> tuple[Tokenizer, Tokenizer]:
     if not known:
         marking.add_tokens(list(PREFIXES))
     return plain, marking
-
-
-def _specification(checkpoint: Checkpoint) -> str:
-    place = Path(checkpoint.tokenizer)
-    file = place / "tokenizer.json"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    from transformers import AutoTokenizer
-
-    converted = AutoTokenizer.from_pretrained(place, use_fast=True)
-    specification: str = converted.backend_tokenizer.to_str()
-    return specification
 
 
 def _separator(tokenizer: Tokenizer) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coterie.errors import ConfigError, MissingExtra
-from coterie.judges.pair_ranker.encoding import Keep, Pair
+from coterie.judges.pair_ranker.checkpoint import Keep
+from coterie.judges.pair_ranker.encoding import Pair
 
 if TYPE_CHECKING:
     from coterie.judges.engine import Engine
@@ -41,8 +42,9 @@ class PairRankerWeights:
     """Instead of the checkpoint's own."""
     candidate_tokens: int | None = None
     """Instead of the checkpoint's own."""
-    keep: Keep = "start"
-    """Which end of a text that is too long is kept; the published rankers were trained with its start."""
+    keep: Keep | None = None
+    """Which end of a text that is too long is kept. Left out, the one that the checkpoint was trained with: what its
+    `config.json` says, or else the start, as for every published ranker."""
     cache_folder: str | None = None
 
     @asynccontextmanager
@@ -68,6 +70,7 @@ class PairRankerWeights:
             cache_folder=self.cache_folder,
             source_maxlength=self.source_tokens,
             candidate_maxlength=self.candidate_tokens,
+            keep=self.keep,
         )
         kind = found.settings.get("ranker_type") or "pairranker"
         if kind != "pairranker":
@@ -87,7 +90,7 @@ class PairRankerWeights:
         if self.precision not in ("auto", forward.precision):
             raise ConfigError(f"{str(file)!r} was exported in {forward.precision}, not in {self.precision!r}")
         self._check_length(found, forward.longest)
-        encoder = PairEncoder(found, self.keep)
+        encoder = PairEncoder(found)
         return Engine(encoder.row, forward, budget_tokens=self.budget_tokens or budget_tokens(self.threads))
 
     def _with_torch(self, found: Checkpoint) -> Engine[Pair]:
@@ -100,7 +103,7 @@ class PairRankerWeights:
         from coterie.judges.pair_ranker.packed import PackedDeberta, packs
         from coterie.judges.pretrained import most_tokens
 
-        encoder = PairEncoder(found, self.keep)
+        encoder = PairEncoder(found)
         loaded = network.load(found, vocabulary=encoder.vocabulary, device=place.device, dtype=place.dtype)
         self._check_length(found, most_tokens(loaded.pretrained_model, place))
         budget = self.budget_tokens or place.budget_tokens

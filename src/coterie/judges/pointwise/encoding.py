@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeVar
 
 from coterie.judges.engine import Row
 from coterie.judges.pair_ranker.checkpoint import Checkpoint
-from coterie.judges.pair_ranker.segments import CANDIDATE, SOURCE, Keep, Segments
+from coterie.judges.pair_ranker.segments import CANDIDATE, SOURCE, Segments
 
 Reads = Literal["first", "marks"]
 """Whose states a head reads: the first token's, or those of the pieces that mark source and candidate."""
@@ -59,11 +59,11 @@ class RowEncoder(Protocol[Item_contra]):
 class AnswerEncoder:
     """Puts source and candidate into one row."""
 
-    def __init__(self, checkpoint: Checkpoint, reads: Reads, keep: Keep = "start") -> None:
+    def __init__(self, checkpoint: Checkpoint, reads: Reads) -> None:
         self._reads = reads
         self.source_tokens = checkpoint.source_tokens
         self.candidate_tokens = checkpoint.candidate_tokens
-        self._segments = Segments(checkpoint, keep)
+        self._segments = Segments(checkpoint)
         self.vocabulary = self._segments.vocabulary
 
     @property
@@ -83,10 +83,10 @@ class AnswerEncoder:
 class AloneEncoder:
     """Puts every text into a row of its own, so that a source is read once for all of its candidates."""
 
-    def __init__(self, checkpoint: Checkpoint, keep: Keep = "start") -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         self.source_tokens = checkpoint.source_tokens
         self.candidate_tokens = checkpoint.candidate_tokens
-        self._segments = Segments(checkpoint, keep)
+        self._segments = Segments(checkpoint)
         self.vocabulary = self._segments.vocabulary
 
     @property

@@ -65,7 +65,7 @@ class Pointwise(RankerJudge[Answer]):
         return [_mean(tasks) for tasks in await engine.ascore([Answer(source, text) for text in texts])]
 
     def _encoder(self, found: Checkpoint) -> AnswerEncoder:
-        return AnswerEncoder(found, "marks", self.keep)
+        return AnswerEncoder(found, "marks")
 
     def _opened(self, found: Checkpoint, place: Placement) -> Engine[Answer]:
         if "ranker_type" not in found.settings:
@@ -79,11 +79,11 @@ class Pointwise(RankerJudge[Answer]):
         from coterie.judges.pointwise import reward
 
         network = reward.RewardNetwork(pretrained.model("SequenceClassification", str(found.folder), place))
-        words = pretrained.Words(str(found.folder), keep=self.keep)
+        words = pretrained.Words(str(found.folder), keep=found.keep)
         most = pretrained.most_tokens(network.model, place)
-        lengths = reward.Lengths(
-            self.source_tokens or found.source_tokens, self.candidate_tokens or found.candidate_tokens
-        ).within(None if most is None else most - len(words.frame(2)))
+        lengths = reward.Lengths(found.source_tokens, found.candidate_tokens).within(
+            None if most is None else most - len(words.frame(2))
+        )
         return self._engine(reward.encoder(network, words, lengths, self.template).row, network, place)
 
 
@@ -102,7 +102,7 @@ class SimCLS(RankerJudge[Alone]):
         return [cosine(of_source, vector) for vector in of_texts]
 
     def _encoder(self, found: Checkpoint) -> AloneEncoder:
-        return AloneEncoder(found, self.keep)
+        return AloneEncoder(found)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class SummaReranker(RankerJudge[Answer]):
         return [_chance(_mean(tasks)) for tasks in logits]
 
     def _encoder(self, found: Checkpoint) -> AnswerEncoder:
-        return AnswerEncoder(found, "first", self.keep)
+        return AnswerEncoder(found, "first")
 
 
 def cosine(left: Sequence[float], right: Sequence[float]) -> float:

@@ -21,7 +21,7 @@ from coterie.judges.pretrained import Words
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of the longest source and candidate; a candidate beside a shorter source may have more."""
+    """Tokens of the longest source and candidate; in a text pair a candidate beside a shorter source may have more."""
 
     source: int
     candidate: int

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from coterie.errors import ConfigError
-from coterie.judges.pair_ranker.segments import Keep
+from coterie.judges.pair_ranker.checkpoint import Keep
 from coterie.judges.pair_ranker.weights import Precision
 from coterie.judges.placement import Placement, placed
 
@@ -45,8 +45,9 @@ class RankerWeights(ABC, Generic[Item]):
     """Instead of the checkpoint's own."""
     candidate_tokens: int | None = None
     """Instead of the checkpoint's own."""
-    keep: Keep = "start"
-    """Which end of a text that is too long is kept."""
+    keep: Keep | None = None
+    """Which end of a text that is too long is kept. Left out, the one that the checkpoint was trained with: what its
+    `config.json` says, or else the start."""
     cache_folder: str | None = None
 
     kind: ClassVar[RankerKind]
@@ -78,6 +79,7 @@ class RankerWeights(ABC, Generic[Item]):
             cache_folder=self.cache_folder,
             source_maxlength=self.source_tokens,
             candidate_maxlength=self.candidate_tokens,
+            keep=self.keep,
         )
 
     def _opened(self, found: Checkpoint, place: Placement) -> Engine[Item]:
