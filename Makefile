@@ -27,6 +27,7 @@ docs: $(VENV)/installed  ## write the reference pages that are made from the pro
 
 bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmarks (pair_ranker_gpu.py needs a GPU)
 	$(BIN)/python benchmarks/orchestration.py --write
+	$(BIN)/python benchmarks/blending.py --write
 	$(BIN)/python benchmarks/pair_ranker_cpu.py --write
 
 clean:

@@ -3,9 +3,10 @@
     python benchmarks/mock_server.py            # prints its port
 
 Every call waits between `SHORTEST_S` and `LONGEST_S`, drawn from a hash of the model, the stage and
-the request's tag, so that whoever knows the tag can compute the critical path without a clock. The
-tag is ``[request NAME]`` in the question; the stage is read off the prompt. `GET /log` returns the
-calls served since it was last asked. As light as it can be: it parses no JSON.
+the request's tag, or as long as a file says for its model and stage, so that the critical path can
+be computed without a clock. The tag is the last ``[request NAME]`` of the conversation; the stage is read
+off the prompt. An answer begins with its author, so the mock sees whose answers a call has read. `GET
+/log` returns the calls served since it was last asked. As light as it can be: it parses no JSON.
 """
 
 from __future__ import annotations
@@ -15,24 +16,30 @@ import asyncio
 import hashlib
 import itertools
 import json
+import math
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 SHORTEST_S, LONGEST_S = 0.2, 0.8
 PIECES = 8
 """Pieces of a streamed answer; the last comes at the end of the wait."""
 
-STAGES = ("generate", "review", "fuse")
-
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MODEL = re.compile(rb'"model": ?"([^"]*)"')
 _TAG = re.compile(rb"\[request ([\w-]+)\]")
 _STREAM = re.compile(rb'"stream": ?true')
-_LABEL = re.compile(rb'id=\\"([\w.-]+)\\"')
+_ANSWER = re.compile(rb'<answer(?:-[0-9a-f]+)?(?: id=\\"([\w.-]+)\\")?>\\n\[by ([\w.:-]+)\]')
+_SCORED = re.compile(rb'\\"([\w.-]+)\\": <')
+"""The names in a ballot's form: labels of answers, or criteria."""
 
 _BALLOT = rb"\"scores\""
+_ONE_TOKEN = b'"top_logprobs": '
+_NAMED = re.compile(rb'\\"answer\\": \\"(\w+)\\"')
 
 ANSWER = (
     "The capital of France is Paris. It lies on the Seine in the north of the country and has been the seat of "
@@ -53,13 +60,41 @@ class Served(NamedTuple):
 
     model: str
     stage: str
+    """`generate`, `review`, `prefill` (a review of one token) or `fuse`."""
     tag: str
     arrived_s: float
     delay_s: float
-    """The wait that was drawn."""
+    """The wait that was drawn or told."""
     late_s: float
     """What the mock itself took beyond it."""
     prompt_bytes: int
+    read: Sequence[str]
+    """The models whose answers the prompt holds."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How long calls wait, and how good answers are found."""
+
+    told: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By model: seconds for each stage, and under "score" what every reviewer gives its answers, from 1 to 5.
+
+    What is not told is drawn.
+    """
+    scale: float = 1.0
+    """Every wait is so many times as long."""
+
+    def wait_s(self, asked: Asked) -> float:
+        told = self.told.get(asked.model)
+        return self.scale * (delay_s(asked.model, asked.stage, asked.tag) if told is None else told[asked.stage])
+
+    def score(self, reviewer: str, author: str, name: str) -> float:
+        told = self.told.get(author)
+        return 1 + hash_of(reviewer, name) % 5 if told is None else told["score"]
+
+    def reason(self, reviewer: str) -> str:
+        """As long as an answer where times are told: then a written review is told to take as long as one."""
+        return REASON if reviewer not in self.told else REASON * (len(ANSWER) // len(REASON))
 
 
 @dataclass(frozen=True)
@@ -70,20 +105,47 @@ class Asked:
     stage: str
     tag: str
     stream: bool
-    labels: tuple[str, ...]
+    answers: Mapping[str, str]
+    """Whose answer stands under each label."""
+    scored: tuple[str, ...] = ()
+    """The names in the form of a ballot."""
+    named: str = ""
+    """The label that a ballot on one answer must repeat."""
 
     @classmethod
     def of(cls, body: bytes) -> Asked:
-        labels = tuple(dict.fromkeys(label.decode() for label in _LABEL.findall(body)))
-        stage = "review" if _BALLOT in body else "fuse" if labels else "generate"
-        return cls(_found(_MODEL, body), stage, _found(_TAG, body), bool(_STREAM.search(body)), labels)
+        answers = {label.decode(): author.decode() for label, author in _ANSWER.findall(body)}
+        tags = _TAG.findall(body)
+        tag = tags[-1].decode() if tags else ""
+        asked = cls(_found(_MODEL, body), "fuse" if answers else "generate", tag, bool(_STREAM.search(body)), answers)
+        if _ONE_TOKEN in body:
+            return replace(asked, stage="prefill")
+        if _BALLOT not in body:
+            return asked
+        scored = tuple(dict.fromkeys(name.decode() for name in _SCORED.findall(body)))
+        return replace(asked, stage="review", scored=scored, named=_found(_NAMED, body))
 
-    @property
-    def text(self) -> str:
+    def text(self, pool: Pool) -> str:
+        """What the model says to it."""
+        if self.stage == "prefill":
+            return str(round(self._score(pool, "")))
         if self.stage != "review":
-            return ANSWER
-        scores = {label: 1 + hash_of(self.model, label) % 5 for label in self.labels}
-        return json.dumps({"scores": scores, "reason": REASON})
+            return f"[by {self.model}] {ANSWER}"
+        scores = {name: self._score(pool, name) for name in self.scored}
+        said = {"answer": self.named} if self.named else {}
+        return json.dumps({**said, "scores": scores, "reason": pool.reason(self.model)})
+
+    def logprobs(self, pool: Pool) -> str:
+        """JSON: the probabilities of the two digits about the score, whose mean it is."""
+        score = self._score(pool, "")
+        low = min(int(score), 4)
+        shares = {str(low): low + 1 - score, str(low + 1): score - low}
+        top = [{"token": digit, "logprob": math.log(share)} for digit, share in shares.items() if share > 0]
+        return json.dumps({"content": [{**max(top, key=lambda one: one["logprob"]), "top_logprobs": top}]})
+
+    def _score(self, pool: Pool, name: str) -> float:
+        author = self.answers.get(name) or next(iter(self.answers.values()), "")
+        return pool.score(self.model, author, name)
 
 
 def hash_of(*words: str) -> int:
@@ -99,30 +161,32 @@ def _found(pattern: re.Pattern[bytes], body: bytes) -> str:
 # ---- responses --------------------------------------------------------------------------------
 
 
-def _usage(asked: Asked, prompt_bytes: int) -> str:
-    prompt, completion = prompt_bytes // 4, len(asked.text) // 4
+def _usage(text: str, prompt_bytes: int) -> str:
+    prompt, completion = prompt_bytes // 4, max(1, len(text) // 4)
     return f'{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{prompt + completion}}}'
 
 
-def whole(asked: Asked, prompt_bytes: int) -> bytes:
+def whole(asked: Asked, pool: Pool, prompt_bytes: int) -> bytes:
     """The HTTP response with the answer as one JSON document."""
+    text = asked.text(pool)
+    logprobs = asked.logprobs(pool) if asked.stage == "prefill" else "null"
     body = (
         f'{{"id":"mock","object":"chat.completion","created":1,"model":"{asked.model}","choices":[{{"index":0,'
-        f'"message":{{"role":"assistant","content":{json.dumps(asked.text)}}},"logprobs":null,"finish_reason":"stop"}}],'
-        f'"usage":{_usage(asked, prompt_bytes)}}}'
+        f'"message":{{"role":"assistant","content":{json.dumps(text)}}},"logprobs":{logprobs},"finish_reason":"stop"}}],'
+        f'"usage":{_usage(text, prompt_bytes)}}}'
     ).encode()
     return _response(b"application/json", body)
 
 
-def stream(asked: Asked, prompt_bytes: int) -> list[bytes]:
+def stream(asked: Asked, pool: Pool, prompt_bytes: int) -> list[bytes]:
     """The writes of a streamed response, `PIECES` of them; the head goes with the first."""
-    text = asked.text
+    text = asked.text(pool)
     bounds = [len(text) * n // PIECES for n in range(PIECES + 1)]
     deltas = [json.dumps({"content": text[a:b]}) for a, b in itertools.pairwise(bounds)]
     writes = [_chunk(_event(asked, f'[{{"index":0,"delta":{delta},"finish_reason":null}}]')) for delta in deltas]
     writes[0] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + writes[0]
     end = _event(asked, '[{"index":0,"delta":{},"finish_reason":"stop"}]')
-    end += _event(asked, f'[],"usage":{_usage(asked, prompt_bytes)}')
+    end += _event(asked, f'[],"usage":{_usage(text, prompt_bytes)}')
     writes[-1] += _chunk(end + b"data: [DONE]\n\n") + b"0\r\n\r\n"
     return writes
 
@@ -146,15 +210,22 @@ def _response(kind: bytes, body: bytes) -> bytes:
 class MockProtocol(asyncio.Protocol):
     """One connection; its requests come one after the other."""
 
-    def __init__(self, log: list[Served], scale: float) -> None:
+    def __init__(self, log: list[Served], pool: Pool) -> None:
         self._log = log
-        self._scale = scale
+        self._pool = pool
         self._pending = bytearray()
+        self._timers: list[asyncio.TimerHandle] = []
+        """Of the request at hand."""
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Whoever hangs up is not served."""
+        for timer in self._timers:
+            timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._pending += data
@@ -176,27 +247,27 @@ class MockProtocol(asyncio.Protocol):
     def _begin(self, body: bytes) -> None:
         arrived_s = self._loop.time()
         asked = Asked.of(body)
-        wait_s = delay_s(asked.model, asked.stage, asked.tag) * self._scale
-        writes = stream(asked, len(body)) if asked.stream else [whole(asked, len(body))]
-        for n, write in enumerate(writes[:-1], 1):
-            self._loop.call_at(arrived_s + wait_s * n / len(writes), self._write, write)
-        self._loop.call_at(arrived_s + wait_s, self._end, writes[-1], asked, arrived_s, wait_s, len(body))
-
-    def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(data)
+        wait_s = self._pool.wait_s(asked)
+        writes = stream(asked, self._pool, len(body)) if asked.stream else [whole(asked, self._pool, len(body))]
+        at = [arrived_s + wait_s * n / len(writes) for n in range(1, len(writes))]
+        self._timers = [
+            self._loop.call_at(t, self._transport.write, piece) for t, piece in zip(at, writes, strict=False)
+        ]
+        end = partial(self._end, writes[-1], asked, arrived_s, wait_s, len(body))
+        self._timers.append(self._loop.call_at(arrived_s + wait_s, end))
 
     def _end(self, data: bytes, asked: Asked, arrived_s: float, wait_s: float, prompt_bytes: int) -> None:
         late_s = self._loop.time() - arrived_s - wait_s
-        self._write(data)
-        self._log.append(Served(asked.model, asked.stage, asked.tag, arrived_s, wait_s, late_s, prompt_bytes))
+        self._transport.write(data)
+        read = list(asked.answers.values())
+        self._log.append(Served(asked.model, asked.stage, asked.tag, arrived_s, wait_s, late_s, prompt_bytes, read))
 
 
-async def serve(port: int, scale: float) -> None:
+async def serve(port: int, pool: Pool) -> None:
     """Serve on loopback until standard input ends: with whoever started this."""
     loop = asyncio.get_running_loop()
     log: list[Served] = []
-    server = await loop.create_server(lambda: MockProtocol(log, scale), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: MockProtocol(log, pool), "127.0.0.1", port, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
@@ -206,8 +277,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--port", type=int, default=0, help="port on loopback; 0 (the default) takes a free one")
     parser.add_argument("--scale", type=float, default=1.0, help="every wait is so many times as long")
+    parser.add_argument("--told", type=Path, help="a JSON file with seconds by model and stage, instead of draws")
     args = parser.parse_args()
-    asyncio.run(serve(args.port, args.scale))
+    told = json.loads(args.told.read_text(encoding="utf-8")) if args.told else {}
+    asyncio.run(serve(args.port, Pool(told, args.scale)))
 
 
 if __name__ == "__main__":

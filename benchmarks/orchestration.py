@@ -3,9 +3,10 @@
     python benchmarks/orchestration.py [--quick] [--write]
 
 A mock pool in its own process waits 0.2 to 0.8 s a call, drawn from a hash. The critical path of a
-request is what its calls had to wait at least: the slowest answer, the slowest review and the
-synthesis, computed from the mock's draws and not from our trace. The peer, and the limit, is a bare
-gather loop that sends the same calls; both sides take turns within the run.
+request is what its calls had to wait at least, computed from the mock's draws and not from our trace: a
+review waits for the others' answers and not for its reviewer's own, the synthesis for all reviews. The
+peer is a bare gather loop that sends the same calls, the reviews once all answers are there; both sides
+take turns within the run.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bare_loop import BareLoop, open_session
+from figures import paragraphs, progress, spread
+from floors import floor_s, waited_s
 from machine import setting
-from mock_server import STAGES, Served
+from mock_pool import allow_sockets, mock_pool, question, served
+from mock_server import Served
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "docs" / "benchmarks" / "orchestration.md"
@@ -53,6 +55,19 @@ class Plan:
     scale: float = 1.0
     """The mock's waits are so many times as long."""
 
+
+INTRODUCTION = """
+Peer blending with one text ballot a member (2N + 1 calls) over a mock pool on loopback, in its own process, whose calls
+wait 0.2 to 0.8 s each, drawn from a hash of model, stage and request. Any number of calls wait at once. The critical
+path comes from the mock's draws and from whose answers it saw each call read: a review waits for the others' answers
+and not for its reviewer's own, and the synthesis waits for all reviews.
+
+The peer is the bare loop: the same calls in `asyncio.gather` over aiohttp, without retries, budget, trace or checks. It
+reviews once all answers are there, so where the slowest to answer is also the slowest to review it takes longer than
+the path, and may take longer than the library; elsewhere it is what such calls cost at least in Python. Both sides take
+turns in one run and meet the same waits; a first batch opens the connections and is not counted. The mock wakes a
+little late itself; how much of the time above the path that is stands beside it (both in the median).
+"""
 
 QUICK = Plan(members=(4,), singles=1, batches=1, at_once=4, processes=1, scale=0.1)
 
@@ -94,43 +109,16 @@ class Sample:
         return [1000 * (wall - path) for wall, path in zip(self.walls_s, self.paths_s, strict=True)]
 
 
-# ---- the mock pool ----------------------------------------------------------------------------
-
-
-@contextmanager
-def mock_pool(scale: float = 1.0) -> Iterator[str]:
-    """A mock pool in its own process; its base URL."""
-    command = [sys.executable, str(HERE / "mock_server.py"), "--scale", str(scale)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-        finally:
-            process.kill()
-
-
-def served(base_url: str) -> dict[str, list[Served]]:
-    """The calls the mock served since it was last asked, by request."""
-    with urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/log") as response:
-        calls = [Served(*fields) for fields in json.load(response)]
-    by_tag: dict[str, list[Served]] = {}
-    for call in calls:
-        by_tag.setdefault(call.tag, []).append(call)
-    return by_tag
-
-
 def critical_path_s(calls: Sequence[Served], members: int) -> tuple[float, float]:
     """The least a request with these calls can take, and what the mock's own lateness added to that.
 
     Raises where the calls are not those of a full round.
     """
-    stages = [[call for call in calls if call.stage == stage] for stage in STAGES]
-    made = tuple(len(stage) for stage in stages)
-    if made != (members, members, 1):
-        raise RuntimeError(f"a full round of {members} members makes {(members, members, 1)} calls, not {made}")
-    drawn_s = sum(max(call.delay_s for call in stage) for stage in stages)
-    waited_s = sum(max(call.delay_s + call.late_s for call in stage) for stage in stages)
-    return drawn_s, waited_s - drawn_s
+    made = Counter(call.stage for call in calls)
+    if made != {"generate": members, "review": members, "fuse": 1}:
+        raise RuntimeError(f"a full round of {members} members makes as many answers and reviews, not {dict(made)}")
+    drawn_s = floor_s(calls)
+    return drawn_s, floor_s(calls, wait=waited_s) - drawn_s
 
 
 # ---- both sides -------------------------------------------------------------------------------
@@ -148,10 +136,6 @@ def config(base_url: str, members: int) -> dict[str, Any]:
         "methods": {"default": {"kind": "peer_blend", "members": pool, "top_k": 3, "aggregator": pool[0]}},
         "limits": {"deadline_s": 120},
     }
-
-
-def question(tag: str) -> str:
-    return f"What is the capital of France, and how large is it? [request {tag}]"
 
 
 async def timed(ask: Ask, tags: Sequence[str]) -> list[float]:
@@ -228,22 +212,6 @@ def measure_processes(base_url: str, plan: Plan, members: int = 4) -> list[Sampl
 # ---- report -----------------------------------------------------------------------------------
 
 
-def progress(text: str) -> None:
-    """Show what is being measured, on one line where somebody watches."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-    else:
-        print(text, file=sys.stderr, flush=True)
-
-
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, 90th percentile and interquartile range."""
-    if len(values) < 2:
-        return values[0], values[0], 0.0
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return statistics.median(values), statistics.quantiles(values, n=10, method="inclusive")[-1], high - low
-
-
 def pairs(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
     """Ours and the bare loop's, setting by setting."""
     yield from zip(samples[::2], samples[1::2], strict=True)
@@ -288,13 +256,7 @@ def report(samples: Sequence[Sample], processes: Sequence[Sample], command: str)
     lines = [
         "# Orchestration: wall time over the critical path",
         "",
-        "Peer blending with one text ballot a member (2N + 1 calls) over a mock pool on loopback, in its own process,",
-        "whose calls wait 0.2 to 0.8 s each, drawn from a hash of model, stage and request. The critical path is the",
-        "slowest answer, the slowest review and the synthesis, from the mock's draws. The limit is the bare loop: the",
-        "same calls in `asyncio.gather` over aiohttp, without retries, budget, trace or checks. Both sides take turns",
-        "in one run and meet the same waits; a first batch opens the connections and is not counted. The mock wakes a",
-        "little late itself; how much of the time above the path that is stands beside it (both in the median).",
-        "",
+        *paragraphs(INTRODUCTION),
         *setting(PACKAGES),
         f"- Command: `{command}`",
         "",
@@ -312,12 +274,6 @@ def report(samples: Sequence[Sample], processes: Sequence[Sample], command: str)
         "",
     ]
     return "\n".join(lines)
-
-
-def allow_sockets(wanted: int = 8192) -> None:
-    """Raise the limit of open files towards `wanted`: every call under way holds a connection."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, hard)), hard))
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ COMMANDS = (
     ("eval", "rank"),
     ("eval", "fuser"),
     ("export", "pair-ranker"),
+    ("calibrate", "reviewers"),
     ("trace", "show"),
     ("trace", "replay"),
 )

@@ -17,8 +17,8 @@ TINY: Mapping[str, Any] = {
     "source_tokens": 20,
     "candidate_tokens": 20,
     "epochs": 3,
-    "learning_rate": 3e-3,
-    "batch": 8,
+    "learning_rate": 4e-3,
+    "batch": 12,
     "accumulate": 1,
     "optimizer": "adamw",
     "weight_decay": 0.0,
@@ -33,7 +33,7 @@ def text(rng: random.Random, *words: str) -> str:
     return " ".join(found)
 
 
-def pairs(n: int = 240, seed: int = 0) -> list[dict[str, Any]]:
+def pairs(n: int = 160, seed: int = 0) -> list[dict[str, Any]]:
     """Preference pairs of two origins; the chosen text holds "good"."""
     rng = random.Random(seed)
     return [
@@ -104,7 +104,7 @@ def bert(place: Path) -> str:
 
 
 def _saved(model: Any, place: Path) -> None:
-    from coterie.training.starting import quiet
+    from coterie.judges.pretrained import quiet
 
     with quiet():
         model.save_pretrained(place)

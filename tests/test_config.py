@@ -183,12 +183,18 @@ def test_a_value_cannot_bring_structure_in() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "1: configuration: expected a mapping with members, methods, limits, cache, not nothing"),
-        ("just text", "1: configuration: expected a mapping with members, methods, limits, cache, not 'just text'"),
+        ("", "1: configuration: expected a mapping with members, methods, limits, cache, store, not nothing"),
+        (
+            "just text",
+            "1: configuration: expected a mapping with members, methods, limits, cache, store, not 'just text'",
+        ),
         ("methods: {}", "1: members: a committee needs at least one member"),
         ("members: {}", "1: members: a committee needs at least one member"),
         ("members: five", "1: members: expected a mapping, not 'five'"),
-        (ONE + "method:\n  x: 1\n", "3: method: there is no such section (allowed: members, methods, limits, cache)"),
+        (
+            ONE + "method:\n  x: 1\n",
+            "3: method: there is no such section (allowed: members, methods, limits, cache, store)",
+        ),
         (ONE + "limits: 5\n", "3: limits: expected a mapping, not 5"),
         (ONE + "cache: [1]\n", "3: cache: expected a mapping, not a list"),
         (
@@ -228,7 +234,7 @@ def test_a_value_cannot_bring_structure_in() -> None:
             "4: methods.v: 'z' is not among the members: a",
         ),
         (
-            ONE + "methods:\n  v: {kind: peer_blend, members: [a], ballots: {z: text}}\n",
+            ONE + "methods:\n  v: {kind: peer_blend, members: [a], review: {ballots: {z: text}}}\n",
             "4: methods.v: ballots: 'z' is not among the members: a",
         ),
         (

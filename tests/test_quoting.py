@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from coterie.quoting import Quotes, clipped, labels
 from coterie.types import Message
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 
 
 def mark_of(seed: int) -> str:

@@ -16,13 +16,14 @@ from coterie.errors import ConfigError
 from coterie.fusers.aggregate import Aggregate
 from coterie.judges.agreement import Agreement
 from coterie.judges.length import Length
-from coterie.judges.peer_review import PeerReview
+from coterie.judges.peer_review import Form, PeerReview
 from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import ScriptedMember
 from coterie.methods.best_of import BestOf
 from coterie.methods.peer_blend import PeerBlend
 from coterie.methods.rank_and_fuse import RankAndFuse
 from coterie.methods.vote import Vote
+from coterie.policies import AlternateRanking, FullRanking
 from coterie.ranking import RULES
 from coterie.registry import Room
 from coterie.specs import Misfit, build, describe, dotted, fill, settable, shown
@@ -50,12 +51,13 @@ def test_settings_become_fields_of_their_types() -> None:
             "members": ["a", "b"],
             "top_k": "2",
             "aggregator": "a",
-            "reviewers": ["b"],
-            "ballots": {"b": "likelihood"},
+            "review": {"reviewers": ["b"], "ballots": {"b": "likelihood"}, "form": {"scale": [0, 9]}},
             "rule": "borda",
+            "policy": {"kind": "alternate_ranking", "every": 3},
         },
     )
-    assert made == PeerBlend(("a", "b"), 2, "a", ("b",), {"b": BallotMode.LIKELIHOOD}, "borda")
+    review = PeerReview(("b",), ballots={"b": BallotMode.LIKELIHOOD}, form=Form(scale=(0, 9)))
+    assert made == PeerBlend(("a", "b"), 2, "a", review=review, rule="borda", policy=AlternateRanking(3))
     assert type(made.members) is tuple
     assert type(made.top_k) is int
 
@@ -97,7 +99,7 @@ def test_values_hold_values() -> None:
             "judges",
             {"kind": "peer_review", "max_token": 1},
             "here.max_token: there is no such setting; did you mean 'max_tokens'? "
-            "(allowed: reviewers, ballots, less_unconditional, max_tokens)",
+            "(allowed: reviewers, reviewers_each, ballot, ballots, form, weights, less_unconditional, max_tokens)",
         ),
         ("judges", {"kind": "length", "by": "words"}, "here.by: there is no such setting (allowed: )"),
         (
@@ -120,7 +122,7 @@ def test_values_hold_values() -> None:
         (
             "judges",
             {"kind": "peer_review", "ballots": {"a": "shout"}},
-            "here.ballots: should be 'text', 'score_logprob' or 'likelihood', not 'shout'",
+            "here.ballots: should be 'text', 'pointwise', 'score_logprob' or 'likelihood', not 'shout'",
         ),
         (
             "judges",
@@ -234,9 +236,13 @@ def test_yes_is_a_flag_and_no_number() -> None:
     "part",
     [
         Vote(("a", "b")),
-        BestOf(("a",), PeerReview(("b",), {"b": BallotMode.TEXT}, True, 7), "copeland"),
+        BestOf(
+            ("a",),
+            PeerReview(("b",), ballots={"b": BallotMode.TEXT}, less_unconditional=True, max_tokens=7),
+            "copeland",
+        ),
         RankAndFuse(("a", "b"), Length(), "mean", 1, Aggregate("c")),
-        PeerBlend(("a", "b"), 2, "a", ("b",), {"a": BallotMode.LIKELIHOOD}, "borda"),
+        PeerBlend(("a", "b"), 2, "a", review=PeerReview(("b",), ballots={"a": BallotMode.LIKELIHOOD}), rule="borda"),
     ],
 )
 def test_a_method_is_plain_data_and_back(part: object) -> None:
@@ -247,16 +253,24 @@ def test_a_method_is_plain_data_and_back(part: object) -> None:
 names = st.text("abc", min_size=1, max_size=3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     part=st.builds(
         PeerBlend,
         st.lists(names, max_size=4).map(tuple),
         st.integers(1, 9),
         st.none() | names,
-        st.none() | st.lists(names, max_size=2).map(tuple),
-        st.dictionaries(names, st.sampled_from(BallotMode), max_size=2),
-        st.sampled_from(sorted(RULES)),
+        review=st.builds(
+            PeerReview,
+            st.none() | st.lists(names, min_size=1, max_size=2, unique=True).map(tuple),
+            st.none() | st.integers(1, 5),
+            st.none() | st.sampled_from(BallotMode),
+            st.dictionaries(names, st.sampled_from(BallotMode), max_size=2),
+            st.builds(Form, st.lists(names, min_size=1, max_size=3, unique=True).map(tuple)),
+            st.dictionaries(names, st.floats(0, 1), max_size=2),
+        ),
+        rule=st.sampled_from(sorted(RULES)),
+        policy=st.one_of(st.builds(AlternateRanking, st.integers(1, 4)), st.builds(FullRanking)),
     )
 )
 def test_any_peer_blend_is_plain_data_and_back(part: PeerBlend) -> None:

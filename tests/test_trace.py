@@ -31,8 +31,10 @@ from coterie.trace import (
     RunFinished,
     RunStarted,
     Trace,
+    TurnPlanned,
     WorkDone,
 )
+from coterie.turns import Plan
 from coterie.types import (
     BallotMode,
     Candidate,
@@ -98,6 +100,7 @@ def whole(text: str) -> Trace:
             RankingMade(
                 0.7, "r1", Ranking(("c1", "c2"), {"c1": 1.0, "c2": None}, "mean", (("c1", "c2"),), (text,)), ("j1",)
             ),
+            TurnPlanned(0.8, Plan.ranked(("a", "b"), 1), 2, 3),
             Noted(0.8, text),
             WorkDone(0.5, "w1", "pair_ranker", "rank", 0.1, ("c1",)),
             AnswerGiven(0.9, "c1", "fused", True, ("r1",)),
@@ -131,7 +134,7 @@ def test_every_event_comes_back_as_it_was(text: str, tmp_path: Path) -> None:
     assert Trace.load(tmp_path / "run.jsonl").events == trace.events
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=st.text(st.characters()))
 def test_any_text_comes_back_as_it_was(text: str) -> None:
     trace = whole(text)

@@ -55,7 +55,7 @@ counts = st.none() | st.integers(0, 10**9)
 usages = st.builds(Usage, st.integers(0, 99), counts, counts, st.none() | st.integers(0, 99).map(float))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(parts=st.lists(usages, max_size=6))
 def test_a_sum_is_known_exactly_when_all_its_parts_are(parts: list[Usage]) -> None:
     total = sum(parts, Usage())
@@ -205,7 +205,7 @@ def test_any_difference_changes_the_fingerprint(other: Request) -> None:
     assert other.fingerprint != ASKED.fingerprint
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(x=st.text(), y=st.text())
 def test_fingerprints_tell_any_two_texts_apart(x: str, y: str) -> None:
     assert (Request.of(x).fingerprint == Request.of(y).fingerprint) == (x == y)

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
         MissingExtra,
         ModelFilesError,
         NoAnswer,
+        StoreError,
         TraceError,
     )
     from coterie.fusers.aggregate import Aggregate
     from coterie.judges.agreement import Agreement
     from coterie.judges.length import Length
-    from coterie.judges.peer_review import PeerReview
+    from coterie.judges.peer_review import Form, PeerReview
     from coterie.members.llama_cpp import LlamaCppMember
     from coterie.members.openai import OpenAIMember
     from coterie.members.recorded import RecordedMember
@@ -30,8 +31,18 @@ if TYPE_CHECKING:
     from coterie.methods.peer_blend import PeerBlend
     from coterie.methods.rank_and_fuse import RankAndFuse
     from coterie.methods.vote import Vote
+    from coterie.policies import (
+        AlternateRanking,
+        DynamicElimination,
+        FirstK,
+        FixedInterval,
+        FullRanking,
+        RandomK,
+        RandomPick,
+    )
     from coterie.replays import areplay, replay
     from coterie.run import AnswerPiece, AnswerReset, Piece
+    from coterie.store import Database
     from coterie.trace import Trace
     from coterie.types import (
         BallotMode,
@@ -41,6 +52,7 @@ if TYPE_CHECKING:
         Judgement,
         Limits,
         Message,
+        Place,
         Price,
         Ranking,
         Request,
@@ -52,6 +64,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Aggregate": "fusers.aggregate",
     "Agreement": "judges.agreement",
+    "AlternateRanking": "policies",
     "Answer": "answer",
     "AnswerPiece": "run",
     "AnswerReset": "run",
@@ -62,7 +75,13 @@ _PLACES = {
     "Completion": "types",
     "ConfigError": "errors",
     "CoterieError": "errors",
+    "Database": "store",
+    "DynamicElimination": "policies",
     "Failure": "types",
+    "FirstK": "policies",
+    "FixedInterval": "policies",
+    "Form": "judges.peer_review",
+    "FullRanking": "policies",
     "Judgement": "types",
     "Length": "judges.length",
     "Limits": "types",
@@ -76,7 +95,10 @@ _PLACES = {
     "PeerBlend": "methods.peer_blend",
     "PeerReview": "judges.peer_review",
     "Piece": "run",
+    "Place": "types",
     "Price": "types",
+    "RandomK": "policies",
+    "RandomPick": "policies",
     "RankAndFuse": "methods.rank_and_fuse",
     "Ranking": "types",
     "RecordedMember": "members.recorded",
@@ -85,6 +107,7 @@ _PLACES = {
     "Sampling": "types",
     "ScriptedMember": "members.scripted",
     "Secret": "types",
+    "StoreError": "errors",
     "Timing": "answer",
     "Trace": "trace",
     "TraceError": "errors",
@@ -99,6 +122,7 @@ _PLACES = {
 __all__ = [
     "Aggregate",
     "Agreement",
+    "AlternateRanking",
     "Answer",
     "AnswerPiece",
     "AnswerReset",
@@ -109,7 +133,13 @@ __all__ = [
     "Completion",
     "ConfigError",
     "CoterieError",
+    "Database",
+    "DynamicElimination",
     "Failure",
+    "FirstK",
+    "FixedInterval",
+    "Form",
+    "FullRanking",
     "Judgement",
     "Length",
     "Limits",
@@ -123,7 +153,10 @@ __all__ = [
     "PeerBlend",
     "PeerReview",
     "Piece",
+    "Place",
     "Price",
+    "RandomK",
+    "RandomPick",
     "RankAndFuse",
     "Ranking",
     "RecordedMember",
@@ -132,6 +165,7 @@ __all__ = [
     "Sampling",
     "ScriptedMember",
     "Secret",
+    "StoreError",
     "Timing",
     "Trace",
     "TraceError",

@@ -85,6 +85,7 @@ class Answer:
             "candidates": [self._candidate(c, ranking) for c in self.candidates],
             "judgements": [asdict(judgement) for judgement in self.judgements],
             "ranking": asdict(ranking) if ranking else None,
+            "signals": [asdict(signals) for signals in self.trace.signals.values()],
             "failures": failures_json(self.failures),
             "usage": usage_json(Trace(()) if self.replayed else self.trace, self.usage),
             "timing": asdict(self.timing) | {"ratio": self.timing.ratio},

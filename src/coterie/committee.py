@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 import threading
+import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
@@ -25,16 +27,21 @@ from coterie import config as configuration
 from coterie.answer import Answer
 from coterie.config import CacheSettings, Config
 from coterie.door import Door
-from coterie.errors import ConfigError, CoterieError, NoAnswer
+from coterie.errors import ConfigError, CoterieError, NoAnswer, StoreError
 from coterie.house import House
-from coterie.protocols import Judge, MemberSpec, Method
+from coterie.protocols import Judge, MemberSpec, Method, Policy, Store
 from coterie.ranked import Offered, Ranked, RankGiven, as_candidates, authors_asked
-from coterie.run import Channel, LiveRun, ResponseCache, Seat, StreamItem
+from coterie.run import Alone, Cache, Channel, KeptThread, LiveRun, Lost, ResponseCache, Seat, StreamItem, Thread
 from coterie.specs import describe
+from coterie.store import Database, MemoryStore
+from coterie.store.plain import checked
 from coterie.trace import Status, Trace
-from coterie.types import Json, Limits, Message, Request, Sampling
+from coterie.types import Json, Limits, Message, Place, Request, Sampling, Transcript
 
 log = logging.getLogger("coterie")
+
+STORE_RETRY_S = 5.0
+"""For so long nobody tries to open a store that could not be opened."""
 
 T = TypeVar("T")
 
@@ -52,6 +59,7 @@ class _Order:
     limits: Limits
     seed: int
     on_trace: TraceSink | None
+    place: Place
 
 
 class Committee:
@@ -63,19 +71,29 @@ class Committee:
         methods: Mapping[str, Method],
         limits: Limits = Limits(),  # noqa: B008
         cache: CacheSettings | None = None,
+        store: Database | None = None,
+        *,
+        responses: Cache | None = None,
+        at_once: int | None = None,
     ) -> None:
-        """A committee made in code. Raises `ConfigError` for names given twice or asked for and absent."""
+        """A committee made in code. Raises `ConfigError` for names given twice or asked for and absent.
+
+        Without a store, what policies keep of conversations lives in memory, as long as the committee.
+        `responses` are asked before any member is, instead of a cache by settings; `at_once` bounds the calls
+        under way at all members together, so that 1 takes the time of each as if it were alone.
+        """
         names = [member.name for member in members]
         if len(set(names)) != len(names):
             raise ConfigError(f"two members have one name in {names!r}; give each its own")
         for member in members:
             configuration.check_member(member)
-        self.config = Config({member.name: member for member in members}, dict(methods), limits, cache)
+        self.config = Config({member.name: member for member in members}, dict(methods), limits, cache, store)
         for name, method in methods.items():
             self._check_asks(name, method)
-        self._cache = ResponseCache(cache.entries, cache.ttl_s) if cache else None
+        own = ResponseCache(cache.entries, cache.ttl_s) if cache else None
+        self._cache = own if responses is None else responses
         self._door = Door()
-        self._own = _Opened(self.config)
+        self._own = _Opened(self.config, at_once)
         self._native: asyncio.AbstractEventLoop | None = None
         self._finalizer = weakref.finalize(self, _shut, self._door, self._own)
 
@@ -83,7 +101,7 @@ class Committee:
     def from_config(cls, source: str | os.PathLike[str] | Mapping[str, Json] | Config) -> Committee:
         """A committee from a file, a mapping or a `Config`. Raises `ConfigError`."""
         made = source if isinstance(source, Config) else configuration.load(source)
-        return cls(list(made.members.values()), made.methods, made.limits, made.cache)
+        return cls(list(made.members.values()), made.methods, made.limits, made.cache, made.store)
 
     # ---- asking -------------------------------------------------------------------------------
 
@@ -91,8 +109,9 @@ class Committee:
         """The committee's answer.
 
         `how` may give `limits`, `sampling`, `seed` and `on_trace` (called with the trace, also when
-        there is no answer). Raises `NoAnswer` when nobody gave anything to answer from, and
-        `ConfigError` for a method that does not exist.
+        there is no answer), and for methods with a policy `conversation`: the id by which its turns are
+        found again, or a `Place`; without an id they are found by the messages. Raises `NoAnswer` when
+        nobody gave anything to answer from, and `ConfigError` for a method that does not exist.
         """
         self._check_sync("aask")
         return self._door.run(self._answer(self._order(question, method, **how), None))
@@ -134,10 +153,14 @@ class Committee:
         sampling: Sampling | None = None,
         seed: int | None = None,
         on_trace: TraceSink | None = None,
+        conversation: str | Place | None = None,
     ) -> _Order:
         request = question if isinstance(question, Request) else Request.of(question, sampling or Sampling())
         drawn = secrets.randbits(32) if seed is None else seed
-        return _Order(request, name, method, limits or self.config.limits, drawn, on_trace)
+        limits = limits or self.config.limits
+        place = conversation if isinstance(conversation, Place) else Place(conversation)
+        _check_place(place)
+        return _Order(request, name, method, limits, drawn, on_trace, place)
 
     # ---- ranking what is there already --------------------------------------------------------
 
@@ -173,6 +196,7 @@ class Committee:
         members = self.config.members
         if absent := [member for member in method.asks if member not in members]:
             raise ConfigError(f"method {name!r} asks {absent!r}, who are not among the members {list(members)!r}")
+        configuration.check_pool(method, ("methods", name))
 
     # ---- where it happens ---------------------------------------------------------------------
 
@@ -229,6 +253,7 @@ class Committee:
         seats = await self._own.seats(order.method.asks)
         await self._own.open_ahead(order.method)
         spec = (order.name, describe("methods", order.method))
+        thread = await self._thread(order)
         run = LiveRun(
             order.request,
             seats,
@@ -239,7 +264,22 @@ class Committee:
             house=self._own.house,
             method=spec,
         )
+        run.thread = thread
         return await conduct(run, order.method, order.name, order.on_trace)
+
+    async def _thread(self, order: _Order) -> Thread:
+        """What is kept of the conversation; no store is touched for a method that keeps nothing."""
+        policy: Policy | None = getattr(order.method, "policy", None)
+        if policy is None or policy.memoryless:
+            return Alone()
+        transcript = Transcript(order.request.messages, order.place.id, order.place.scope)
+        try:
+            store = await self._own.store()
+        except StoreError as error:
+            return Lost(str(error))
+        judge, rule = getattr(order.method, "judge", None), getattr(order.method, "rule", "")
+        described = "" if judge is None else repr(describe("judges", judge))
+        return KeptThread(store, transcript, described, rule, order.place.turns)
 
     # ---- opening and closing ------------------------------------------------------------------
 
@@ -278,10 +318,16 @@ class Committee:
 class _Opened:
     """The members of a committee that are open, on the one loop they live on."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, at_once: int | None = None) -> None:
         self._config = config
+        self._slots = asyncio.Semaphore(at_once) if at_once else None
+        """Shared by all members, where there are so few."""
         self._house: House | None = None
         self._seats: dict[str, Seat] = {}
+        self._memory: Store = MemoryStore()
+        self._away = ""
+        """Why the store could not be opened the last time."""
+        self._try_again_s = -math.inf
 
     @property
     def house(self) -> House:
@@ -289,6 +335,21 @@ class _Opened:
         if self._house is None:
             self._house = House()
         return self._house
+
+    async def store(self) -> Store:
+        """What outlives a request: the configured database, or this process's memory.
+
+        Raises `StoreError` where it cannot be opened; then not every request waits until that is found again.
+        """
+        if self._config.store is None:
+            return self._memory
+        if time.monotonic() < self._try_again_s:
+            raise StoreError(self._away)
+        try:
+            return await self.house.once(self._config.store)
+        except StoreError as error:
+            self._away, self._try_again_s = str(error), time.monotonic() + STORE_RETRY_S
+            raise
 
     async def seats(self, names: Sequence[str]) -> Mapping[str, Seat]:
         """A seat for each of `names`, in the pool's order; one whose member could not be opened says why."""
@@ -318,7 +379,7 @@ class _Opened:
             said = f"could not be opened: {type(error).__name__}: {error}"
             return Seat(spec.card, None, said, spec.timeout_s, spec.retries)
         most = model.card.max_concurrency
-        slots = asyncio.Semaphore(most) if most else None
+        slots = self._slots or (asyncio.Semaphore(most) if most else None)
         return Seat(model.card, model, "", spec.timeout_s, spec.retries, slots)
 
     async def close(self) -> None:
@@ -344,6 +405,7 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
     try:
         result = await method(run.request, run)
         run.answer(result)
+        await run.remember(result)
         status = "answered"
     except NoAnswer as error:
         status, failed = "no_answer", str(error)
@@ -355,6 +417,7 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         failed = f"{type(error).__name__}: {error}"
         raise
     finally:
+        await run.give_up()
         run.finish(status, failed)
         _hand_over(run.ledger.trace, on_trace)
     ledger = run.ledger
@@ -370,6 +433,15 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         ledger.trace,
         run.id,
     )
+
+
+def _check_place(place: Place) -> None:
+    """Raises `ConfigError` for a place that no store could keep, whichever method is asked."""
+    checked(place.scope, "a conversation's scope", blank=True)
+    if place.id is not None:
+        checked(place.id, "a conversation's id")
+    if place.turns is not None and place.turns < 1:
+        raise ConfigError(f"a conversation has at least 1 turn, not {place.turns!r}")
 
 
 def _hand_over(trace: Trace, on_trace: TraceSink | None) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from coterie.errors import ConfigError
 from coterie.protocols import MemberSpec, Method
 from coterie.specs import Misfit, build, dotted, fill, shown
+from coterie.store import Database
 from coterie.types import Json, Limits
 
 FILE_NAMES = ("coterie.yaml", "coterie.yml", "coterie.json")
@@ -26,7 +27,7 @@ FILE_NAMES = ("coterie.yaml", "coterie.yml", "coterie.json")
 
 _VARIABLE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}])*))?\}")
 
-KEYS = ("members", "methods", "limits", "cache")
+KEYS = ("members", "methods", "limits", "cache", "store")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Config:
     methods: Mapping[str, Method] = field(default_factory=dict)
     limits: Limits = Limits()  # noqa: RUF009
     cache: CacheSettings | None = None
+    store: Database | None = None
 
 
 def load(source: str | os.PathLike[str] | Mapping[str, Json], env: Mapping[str, str] | None = None) -> Config:
@@ -101,9 +103,11 @@ def _config(data: Json) -> Config:
     }
     for name, method in methods.items():
         _check_members(method, members, ("methods", name))
+        check_pool(method, ("methods", name))
     limits = fill(Limits, _section(data, "limits"), ("limits",))
     cache = fill(CacheSettings, _section(data, "cache"), ("cache",)) if data.get("cache") is not None else None
-    return Config(members, methods, limits, cache)
+    store = fill(Database, _section(data, "store"), ("store",)) if data.get("store") is not None else None
+    return Config(members, methods, limits, cache, store)
 
 
 def _section(data: Mapping[str, Json], key: str) -> Mapping[str, Json]:
@@ -128,15 +132,23 @@ def check_member(member: MemberSpec, path: Sequence[str] = ()) -> None:
         raise Misfit((*path, "max_concurrency"), f"must be at least 1, not {most!r}")
 
 
+def check_pool(method: Method, path: Sequence[str] = ()) -> None:
+    """Raises `ConfigError` for members among whom no policy could decide."""
+    named: Sequence[str] = getattr(method, "members", ())
+    if hasattr(method, "policy") and len(set(named)) < len(named):
+        raise Misfit((*path, "members"), f"a policy takes each member once, unlike {list(named)!r}")
+
+
 def _check_members(method: Method, members: Mapping[str, Any], path: Sequence[str]) -> None:
     if not method.asks:
         raise Misfit((*path, "members"), f"it names no member; there are {', '.join(members)}")
     for name in method.asks:
         if name not in members:
             raise Misfit(path, f"{name!r} is not among the members: {', '.join(members)}")
-    for name in getattr(getattr(method, "judge", None), "ballots", ()):
-        if name not in members:
-            raise Misfit(path, f"ballots: {name!r} is not among the members: {', '.join(members)}")
+    for setting in ("ballots", "weights"):
+        for name in getattr(getattr(method, "judge", None), setting, ()):
+            if name not in members:
+                raise Misfit(path, f"{setting}: {name!r} is not among the members: {', '.join(members)}")
 
 
 # ---- environment ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 from coterie.turns import Conversation, History, Plan
@@ -21,6 +22,7 @@ from coterie.types import (
     Judgement,
     Limits,
     Message,
+    Outstanding,
     Ranking,
     Record,
     Request,
@@ -208,6 +210,30 @@ class Store(Protocol):
 # ---- the run, as parts see it -----------------------------------------------------------------
 
 
+class Arrival(Protocol):
+    """A candidate that a member is asked for, and that may not be there yet."""
+
+    @property
+    def author(self) -> str: ...
+
+    @property
+    def arrived(self) -> Candidate | None:
+        """The candidate, if it is there by now."""
+        ...
+
+    async def candidate(self) -> Candidate | None:
+        """The candidate, once it is there; ``None`` when there will be none. Any number may wait for it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What judgements are wanted for: the rule that ranks them, and how many of the first, in their order."""
+
+    rule: str
+    top_k: int = 1
+
+
 class Run(Protocol):
     """The only door to members. Everything that calls, spends, waits or is recorded passes here."""
 
@@ -250,12 +276,23 @@ class Run(Protocol):
         """The log-probability of each text under `member`, as the answer to `request`."""
         ...
 
-    async def gather(self, calls: Sequence[Awaitable[T]], *, every: bool = False) -> list[T | None]:
+    async def gather(
+        self,
+        calls: Sequence[Awaitable[T]],
+        *,
+        every: bool = False,
+        until: Callable[[Sequence[T | None]], bool] | None = None,
+    ) -> list[T | None]:
         """Await calls side by side, in order; ``None`` for one that was cut.
 
         Under the quorum rule of `generate`, where failures and abstentions count for nothing, unless
-        `every` one is to be waited for.
+        `every` one is to be waited for. `until` is shown what there is after each one, in order and with
+        ``None`` for those that are awaited; once it says so, the others are cut.
         """
+        ...
+
+    def decided(self, judgements: Sequence[Judgement], outstanding: Sequence[Outstanding]) -> bool:
+        """True once nothing in what is outstanding could change what the judgements are wanted for."""
         ...
 
     async def compose(self, member: str, request: Request, parents: Sequence[Candidate]) -> Candidate | Failure:
@@ -279,6 +316,24 @@ class Run(Protocol):
 
     async def judge(self, judge: Judge, request: Request, candidates: Sequence[Candidate]) -> list[Judgement]:
         """What `judge` says of `candidates`, recorded."""
+        ...
+
+    async def judged(
+        self, members: Sequence[str], request: Request, judge: Judge, aim: Aim | None = None
+    ) -> tuple[list[Candidate], list[Judgement]]:
+        """`generate`, and what `judge` says of the candidates; no judgement where there is but one candidate.
+
+        A judge that can begins with the first candidate (`EarlyJudge`). With an `aim`, what cannot change
+        it any more is not waited for. Raises `NoAnswer`.
+        """
+        ...
+
+    async def plan(self, policy: Policy, members: Sequence[str], top_k: int) -> Plan:
+        """What `policy` plans for this turn of the conversation; the turn is remembered with its answer.
+
+        A conversation is known by its id or by its messages, where the committee has a store or has
+        itself answered its earlier turns. Nothing is kept of a method that plans nothing.
+        """
         ...
 
     def rank(self, rule: str, judgements: Sequence[Judgement], over: Sequence[Candidate]) -> Ranking:
@@ -307,6 +362,13 @@ class Judge(Protocol):
     async def judge(self, request: Request, candidates: Sequence[Candidate], run: Run) -> Sequence[Judgement]: ...
 
 
+@runtime_checkable
+class EarlyJudge(Judge, Protocol):
+    """A judge that begins before every candidate is there."""
+
+    async def judge_early(self, request: Request, arrivals: Sequence[Arrival], run: Run) -> Sequence[Judgement]: ...
+
+
 class Fuser(Protocol):
     """Makes one new candidate out of the best ones, given best first."""
 
@@ -318,6 +380,11 @@ class Policy(Protocol):
 
     It calls nobody and keeps nothing: it makes plans and the next record out of the last one.
     """
+
+    @property
+    def memoryless(self) -> bool:
+        """True where no plan depends on what earlier turns have shown, so that nothing need be kept of them."""
+        ...
 
     def begin(
         self, history: History, pool: Sequence[str], top_k: int, turns: int | None = None

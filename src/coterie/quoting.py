@@ -6,18 +6,22 @@ quoted texts, so nothing inside a block can close it, open another or pass for o
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import product
 
-from coterie.types import Message
+from coterie.types import Candidate, Message
 
 UNKNOWN_WINDOW_TOKENS = 32_768
 """What a member is taken to read where its context window is not known: one huge answer must not blind everybody."""
 
 CHARACTERS_A_TOKEN = 3
 """How much text surely fits a token of a member's window."""
+
+FENCE_CHARACTERS = 80
+"""What a fence and its heading take for each quoted text, at most."""
 
 SHORTEST_SHARE = 200
 """Characters that are left of a text however little room there is."""
@@ -43,12 +47,39 @@ class Quotes:
 
     def conversation(self, messages: Sequence[Message]) -> str:
         """The turns of a conversation, each in a block of its own."""
-        return "\n".join(self.block(message.role, message.text) for message in messages)
+        return "\n".join(self.block(message.role, words(message)) for message in messages)
 
 
-def labels(number: int, rng: random.Random) -> list[str]:
-    """`number` different labels in random order: letters, or longer ones for more than 26."""
-    length = 1
+def words(said: Message | Candidate) -> str:
+    """The text of a turn or of an answer, and the tools that it calls, each as a line of JSON."""
+    calls = said.tool_calls if isinstance(said, Candidate) else said.extra.get("tool_calls")
+    named = [call.get("function", call) for call in calls or () if isinstance(call, Mapping)]
+    lines = [json.dumps(call, ensure_ascii=False, default=str) for call in named]
+    return "\n".join([said.text, *lines] if said.text else lines)
+
+
+def recalled(messages: Sequence[Message], characters: int) -> Sequence[Message]:
+    """`messages` as they are when they fit in `characters`, their fences included, else the last ones that do.
+
+    The last turn is always there, clipped where it is too long; so is a system turn at the beginning that takes
+    less than half.
+    """
+    latest_first = range(len(messages) - 1, -1, -1)
+    told = [0] if messages and messages[0].role in ("system", "developer") else []
+    kept: dict[int, Message] = {}
+    for n in dict.fromkeys((*(n for n in told if len(words(messages[n])) < characters // 2), *latest_first)):
+        text = words(messages[n])
+        characters -= FENCE_CHARACTERS
+        if n != len(messages) - 1 and len(text) > characters:
+            break
+        short = clipped(text, max(SHORTEST_SHARE, characters))
+        kept[n] = messages[n] if short == text else Message(messages[n].role, short)
+        characters -= len(short)
+    return [kept[n] for n in sorted(kept)]
+
+
+def labels(number: int, rng: random.Random, length: int = 1) -> list[str]:
+    """`number` different labels in random order, of `length` letters each, or of more where there are too few."""
     while len(_LETTERS) ** length < number:
         length += 1
     return rng.sample(_every_label(length), number)

@@ -18,9 +18,9 @@ from coterie.errors import ConfigError, MemberError
 from coterie.house import House
 from coterie.protocols import Emit, Method
 from coterie.ranked import RankGiven
-from coterie.run import LiveRun, Seat
+from coterie.run import Alone, LiveRun, PlannedThread, Seat, Thread
 from coterie.specs import build, describe, settable
-from coterie.trace import CallStarted, CandidateOffered, Trace
+from coterie.trace import CallStarted, CandidateOffered, Trace, TurnPlanned
 from coterie.types import Card, Completion, Failure, FailureKind, Json, Request, Scores, Usage
 
 _Key = tuple[str, tuple[str, ...] | None]
@@ -41,7 +41,15 @@ async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_tr
     seats = {card.name: Seat(card, _Recorded(card, trace), retries=0) for card in started.cards}
     limits = replace(started.limits, deadline_s=3600.0, max_calls=None, max_tokens=None, max_usd=None)
     async with House() as house:
-        run = LiveRun(started.request, seats, limits, seed=started.seed, house=house, method=(started.method, spec))
+        run = LiveRun(
+            started.request,
+            seats,
+            limits,
+            seed=started.seed,
+            house=house,
+            method=(started.method, spec),
+        )
+        run.thread, run.settles = _thread(trace, changes or {}), False
         answer = await conduct(run, method, started.method, on_trace)
     return replace(answer, usage=Usage(), replayed=True)
 
@@ -49,6 +57,14 @@ async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_tr
 def replay(trace: Trace, changes: Mapping[str, Json] | None = None, on_trace: TraceSink | None = None) -> Answer:
     """See `areplay`; for where no event loop runs."""
     return asyncio.run(areplay(trace, changes, on_trace))
+
+
+def _thread(trace: Trace, changes: Mapping[str, Json]) -> Thread:
+    """The turn as it was planned then; under another policy a first one, since nothing is known of those before it."""
+    planned = next(trace.of(TurnPlanned), None)
+    if planned is None or "policy" in changes:
+        return Alone()
+    return PlannedThread(planned.plan, planned.conversation, planned.turn, planned.survivors)
 
 
 def _method(spec: Mapping[str, Json], trace: Trace) -> Method:
@@ -89,10 +105,15 @@ class _Recorded:
         self.card = card
         self._own = trace.started.request
         self._outcomes: defaultdict[_Key, deque[Outcome]] = defaultdict(deque)
+        self._failed = ""
+        """How it failed first: afterwards it was not asked again, so what it was not asked is no gap in the trace."""
         for started in trace.of(CallStarted):
             outcome = trace.calls[started.call].outcome
-            if started.member == card.name and outcome is not None:
-                self._outcomes[self._key(started.request or self._own, started.texts)].append(outcome)
+            if started.member != card.name or outcome is None:
+                continue
+            self._outcomes[self._key(started.request or self._own, started.texts)].append(outcome)
+            if isinstance(outcome, Failure) and outcome.kind is not FailureKind.CUT:
+                self._failed = self._failed or outcome.error
 
     async def generate(self, request: Request, emit: Emit | None) -> Completion:
         await asyncio.sleep(0)  # as then, calls made side by side are all under way before one of them fails
@@ -108,8 +129,15 @@ class _Recorded:
         assert isinstance(outcome, Scores)  # noqa: S101 - a call with texts ended in scores
         return outcome
 
+    async def first_fitting(self, requests: Sequence[Request], texts: Sequence[str] = ()) -> int:
+        """The place of the one that was sent then; see `coterie.run.window.Reader`."""
+        asked = ((place, self._key(request, tuple(texts) or None)) for place, request in enumerate(requests))
+        return next((place for place, key in asked if key in self._outcomes), 0)
+
     def _next(self, key: _Key) -> Completion | Scores:
         recorded = self._outcomes.get(key)
+        if not recorded and self._failed:
+            raise MemberError(f"not asked again after: {self._failed}", FailureKind.EXCLUDED, usage=Usage())
         if not recorded:
             raise MemberError("not in the trace: a replay asks no member", FailureKind.UNRECORDED, usage=Usage())
         outcome = recorded.popleft() if len(recorded) > 1 else recorded[0]

@@ -9,6 +9,7 @@ from typing import Any
 from coterie import registry
 from coterie.registry import TAG, Room
 from coterie.specs import NESTED, settable
+from coterie.store import Database
 from coterie.types import Json, Limits
 
 VARIABLE: dict[str, Json] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
@@ -24,6 +25,7 @@ def of_config() -> dict[str, Json]:
         "methods": _or_empty({"type": "object", "additionalProperties": _one_of("methods")}),
         "limits": _or_empty(_object(Limits)),
         "cache": _or_empty(_object(CacheSettings)),
+        "store": _or_empty(_object(Database)),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -41,9 +43,9 @@ def _or_empty(section: dict[str, Json]) -> dict[str, Json]:
 
 
 def _one_of(room: Room) -> dict[str, Json]:
-    """Any part of a room: its name alone (judges and fusers), or an object with its name and settings."""
+    """Any part of a room: its name alone (judges, fusers, policies), or an object with its name and settings."""
     objects = [_part(room, name) for name in sorted(registry.known(room))]
-    if room in ("judges", "fusers"):
+    if room in ("judges", "fusers", "policies"):
         return {"anyOf": [{"enum": sorted(registry.known(room))}, *objects]}
     return {"anyOf": objects}
 

@@ -18,11 +18,11 @@ from typing import Any
 
 from coterie import registry
 from coterie.errors import ConfigError
-from coterie.protocols import Fuser, Judge
+from coterie.protocols import Fuser, Judge, Policy
 from coterie.registry import TAG, Room
 from coterie.types import Json, Secret
 
-NESTED: Mapping[Any, Room] = {Judge: "judges", Fuser: "fusers"}
+NESTED: Mapping[Any, Room] = {Judge: "judges", Fuser: "fusers", Policy: "policies"}
 """Fields of these types hold parts themselves."""
 
 SECRET_WORDS = ("key", "token", "secret", "password", "headers", "proxy")

@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from coterie.errors import TraceError
+from coterie.signals import Signals, observe
+from coterie.turns import Plan
 from coterie.types import (
+    BallotMode,
     Candidate,
     Card,
     Completion,
@@ -95,6 +98,7 @@ class CallScored:
     t_s: float
     call: str
     scores: Scores
+    cached: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,19 @@ class RankingMade:
 
 
 @dataclass(frozen=True)
+class TurnPlanned:
+    """What a policy planned for this turn of its conversation: what a replay goes by."""
+
+    t_s: float
+    plan: Plan
+    conversation: int
+    """Which conversation it is since the policy was set up."""
+    turn: int
+    survivors: tuple[str, ...] = ()
+    """Who was not eliminated by then, in pool order."""
+
+
+@dataclass(frozen=True)
 class Noted:
     t_s: float
     text: str
@@ -171,6 +188,7 @@ Event = (
     | CandidateOffered
     | JudgementMade
     | RankingMade
+    | TurnPlanned
     | Noted
     | AnswerGiven
     | RunFinished
@@ -187,6 +205,7 @@ KINDS: Mapping[str, type[Event]] = {
     "candidate_offered": CandidateOffered,
     "judgement_made": JudgementMade,
     "ranking_made": RankingMade,
+    "turn_planned": TurnPlanned,
     "noted": Noted,
     "answer_given": AnswerGiven,
     "run_finished": RunFinished,
@@ -278,9 +297,12 @@ class Trace:
     @cached_property
     def critical_path(self) -> CriticalPath:
         """The longest chain of calls on which the answer (or, without one, the last event) depends."""
+        return self.longest({call.id: call.duration_s for call in self.calls.values()})
+
+    def longest(self, took: Mapping[str, float]) -> CriticalPath:
+        """The critical path, had the calls taken `took` seconds; work of parts took as long as it did."""
         needs = self._needs()
-        took = {call.id: call.duration_s for call in self.calls.values()}
-        took |= {done.work: done.took_s for done in self.of(WorkDone)}
+        took = {**took, **{done.work: done.took_s for done in self.of(WorkDone)}}
         answer = next(self.of(AnswerGiven), None)
         ends = (answer.candidate, *answer.needs) if answer else tuple(self.calls)
         seconds: dict[str, float] = {}
@@ -308,6 +330,32 @@ class Trace:
         unpriced = tuple(name for name, usage in members.items() if usage.cost_usd is None)
         known = sum(call.outcome.usage.cost_usd or 0.0 for call in self.calls.values() if call.outcome is not None)
         return Bill(members, total, known, unpriced)
+
+    @cached_property
+    def signals(self) -> Mapping[str, Signals]:
+        """What the ballots behind each ranking tell of themselves, by the ranking's id; one judge's tell nothing.
+
+        Computed from the events when it is asked for: with many reviewers it takes longer than ranking does.
+        """
+        candidates = {event.candidate.id: event.candidate for event in self.of(CandidateOffered)}
+        made = {event.id: event.judgement for event in self.of(JudgementMade)}
+        cards = {card.name: card for card in self.started.cards}
+        found: dict[str, Signals] = {}
+        for event in self.of(RankingMade):
+            ballots = [made[need] for need in event.needs if need in made]
+            if len({ballot.judge for ballot in ballots if ballot.about}) > 1:
+                over = [candidates[need] for need in event.needs if need in candidates]
+                found[event.id] = observe(ballots, event.ranking, over, cards, self._modes(ballots))
+        return found
+
+    def _modes(self, ballots: Iterable[Judgement]) -> dict[str, BallotMode]:
+        """How each reviewer was asked, as far as the order it saw answers in depends on that."""
+        started = {event.call: event for event in self.of(CallStarted)}
+        asked = ((ballot.judge, started[ballot.calls[0]]) for ballot in ballots if ballot.calls)
+        return {
+            judge: BallotMode.TEXT if call.texts is None and len(call.needs) > 1 else BallotMode.POINTWISE
+            for judge, call in asked
+        }
 
     def _needs(self) -> dict[str, tuple[str, ...]]:
         """What each node (call, work, candidate, judgement, ranking) directly depends on."""
@@ -377,7 +425,7 @@ def _call(start: CallStarted, end: CallFinished | CallScored | CallFailed | None
             outcome = None
     end_s = wall_s if end is None else end.t_s
     start_s = start.t_s if outcome is None else max(start.t_s, end_s - outcome.latency_s)
-    cached = isinstance(end, CallFinished) and end.cached
+    cached = isinstance(end, CallFinished | CallScored) and end.cached
     return Call(start.call, start.member, start.stage, start.needs, start.t_s, start_s, end_s, outcome, retries, cached)
 
 

@@ -158,6 +158,8 @@ COMMANDS = (
     "eval fuser",
     "export",
     "export pair-ranker",
+    "calibrate",
+    "calibrate reviewers",
     "trace",
     "trace show",
     "trace replay",

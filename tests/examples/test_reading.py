@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coterie import ConfigError
@@ -289,7 +289,6 @@ def test_reading_a_part_leaves_no_file_open(tmp_path: Path) -> None:
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=30)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5), TEXTS, TEXTS, TEXTS)
 def test_any_text_comes_through_unchanged(
     written_by: list[tuple[str, str]], instruction: str, asked: str, output: str
@@ -305,7 +304,6 @@ def test_any_text_comes_through_unchanged(
     assert (example.source, example.output) == (instruction + asked, output)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["chosen", "prompt", "candidates", "pairwise", "id", "input"]), st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from coterie import Answer, Committee, Limits, Reply, Request, ScriptedMember, Trace
 from coterie.members.scripted import ScriptedModel
 from coterie.protocols import Method
+from review_prompts import honest
 
 QUESTION = "What is the capital of France?"
 UNLIMITED = Limits()
@@ -33,12 +33,12 @@ def answers_in(prompt: str) -> dict[str, str]:
     return dict(re.findall(r'<answer-\w+ id="(\w+)">\n(.*?)\n</answer-\w+>', prompt, re.DOTALL))
 
 
-def by(score: Callable[[str], float]) -> Callable[[str], str]:
-    """A review that scores every answer by a rule."""
-    return lambda prompt: json.dumps({"scores": {label: score(text) for label, text in answers_in(prompt).items()}})
+def by(score: Callable[[str], float]) -> Callable[[str], Said]:
+    """A review that scores every answer by a rule, in whatever ballot it is asked for."""
+    return honest(score, reason="")
 
 
-def fixed(**scores: float) -> Callable[[str], str]:
+def fixed(**scores: float) -> Callable[[str], Said]:
     """A review that scores answers as told, by their text."""
     return by(lambda text: scores[text])
 
@@ -52,8 +52,8 @@ class Cast:
 
     name: str
     answer: Said = ""
-    review: Said | Callable[[str], str] = LONGER_IS_BETTER
-    fused: Said | Callable[[str], str] = "fused"
+    review: Said | Callable[[str], Said] = LONGER_IS_BETTER
+    fused: Said | Callable[[str], Said] = "fused"
     asked: list[tuple[Stage, str]] = field(default_factory=list)
 
     def member(self, **how: Any) -> ScriptedMember:

@@ -63,5 +63,5 @@ def test_nothing_is_fused() -> None:
 
 
 def test_an_unknown_rule_is_refused_before_anybody_is_asked() -> None:
-    with pytest.raises(ConfigError, match="there is no ranking rule 'bordo'; choose one of borda, "):
+    with pytest.raises(ConfigError, match="there is no ranking rule 'bordo'; choose one of average_vote, borda, "):
         BestOf(NAMES, rule="bordo")

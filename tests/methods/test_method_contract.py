@@ -7,14 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted_committee import QUESTION, Cast, Stage, ask, stage_of
+from scripted_committee import LONGER_IS_BETTER, QUESTION, Cast, Stage, ask, stage_of
 
-from coterie import Committee, Limits, NoAnswer, Price, Reply, Request, ScriptedMember, Trace, Usage, registry, replay
+from coterie import (
+    Answer,
+    Committee,
+    Limits,
+    NoAnswer,
+    Price,
+    Reply,
+    Request,
+    ScriptedMember,
+    Trace,
+    Usage,
+    registry,
+    replay,
+)
 from coterie.members.scripted import ScriptedModel
 from coterie.protocols import Method
 from coterie.specs import build, describe
 from coterie.trace import AnswerGiven, CallFailed, CallFinished, CallStarted, CandidateOffered
-from coterie.types import BallotMode, FailureKind
+from coterie.types import BallotMode, FailureKind, Judgement
 
 NAMES = ("ann", "bob", "cat")
 STAGES: tuple[Stage, ...] = ("generate", "review", "fuse")
@@ -29,6 +42,11 @@ def least(kind: str, members: tuple[str, ...] = NAMES) -> Method:
 
 def cast() -> list[Cast]:
     return [Cast("ann", "aa"), Cast("bob", "bbb"), Cast("cat", "c")]
+
+
+def without_calls(answer: Answer) -> list[Judgement]:
+    """What was said, without the ids of calls: these are counted in the order in which answers came."""
+    return [replace(judgement, calls=()) for judgement in answer.judgements]
 
 
 def spent(trace: Trace) -> Usage:
@@ -205,7 +223,7 @@ def test_a_hanging_member_is_cut_once_the_quorum_has_answered(kind: str) -> None
     assert [c.author for c in sorted(asked.answer.candidates, key=lambda c: c.id)] == ["ann", "bob"]
     assert ("cat", FailureKind.CUT) in {(f.member, f.kind) for f in asked.answer.failures}
     assert not asked.answer.partial
-    assert players[2].prompts("review") == []
+    assert "cat" not in {judgement.judge for judgement in asked.answer.judgements}
     assert asked.active == 0
 
 
@@ -226,8 +244,6 @@ def test_below_the_quorum_at_the_deadline_it_answers_from_what_there_is(kind: st
 @pytest.mark.parametrize("stage", STAGES)
 def test_cancelling_it_leaves_no_call_active_and_a_whole_trace(kind: str, stage: Stage) -> None:
     """Every member hangs at one stage; a method without that stage has answered by then."""
-    ballot = '{"scores": {' + ", ".join(f'"{c}": 3' for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ") + "}}"
-
     async def work() -> None:
         reached = asyncio.Event()
 
@@ -235,7 +251,7 @@ def test_cancelling_it_leaves_no_call_active_and_a_whole_trace(kind: str, stage:
             if stage_of(request) == stage:
                 reached.set()
                 return Reply("half", hang=True)
-            return ballot if stage_of(request) == "review" else "an answer"
+            return LONGER_IS_BETTER(request.messages[-1].text) if stage_of(request) == "review" else "an answer"
 
         traces: list[Trace] = []
         pool = [ScriptedMember(name, script=script) for name in NAMES]
@@ -278,7 +294,7 @@ def test_its_trace_replays_to_the_same_answer_without_a_call(kind: str, tmp_path
     again = replay(loaded)
     assert (again.text, again.how) == (asked.answer.text, asked.answer.how)
     assert again.ranking == asked.answer.ranking
-    assert again.judgements == asked.answer.judgements
+    assert without_calls(again) == without_calls(asked.answer)
     assert (again.usage, again.failures) == (Usage(), ())
     assert [len(player.asked) for player in players] == calls
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 
 import pytest
-from scripted_committee import Asked, Cast, ask, fixed
+from scripted_committee import Asked, Cast, answers_in, ask, fixed
 
-from coterie import ConfigError, Limits, PeerBlend, Price, Reply, Trace, replay
+from coterie import ConfigError, Limits, PeerBlend, PeerReview, Price, Reply, Trace, replay
 from coterie.trace import CallStarted, RankingMade
 from coterie.types import BallotMode, FailureKind
 
@@ -79,7 +81,7 @@ def test_an_aggregator_of_its_own_only_aggregates() -> None:
 
 def test_reviewers_of_their_own_see_everything() -> None:
     players = [*cast(), Cast("dan", review=fixed(a=5, b=4, c=1))]
-    method = PeerBlend(NAMES, reviewers=("dan",))
+    method = PeerBlend(NAMES, review=PeerReview(("dan",)))
     asked = ask(players, method)
     assert method.asks == (*NAMES, "dan")
     assert (order(asked), asked.answer.usage.calls) == (["ann", "bob", "cat"], 5)
@@ -90,7 +92,7 @@ def test_how_a_member_reviews_can_be_chosen() -> None:
     players = [*(player.member() for player in cast()[:2]), cast()[2].member(likelihoods={"a": -9.0, "b": -1.0})]
     assert order(ask(players, PeerBlend(NAMES))) == ["cat", "bob", "ann"]
     assert ask(players, PeerBlend(NAMES)).answer.judgements[2].scores in [(-9.0, -1.0), (-1.0, -9.0)]
-    written = ask(players, PeerBlend(NAMES, ballots={"cat": BallotMode.TEXT}))
+    written = ask(players, PeerBlend(NAMES, review=PeerReview(ballots={"cat": BallotMode.TEXT})))
     assert order(written) == ["cat", "ann", "bob"]
     assert sorted(written.answer.judgements[2].scores) == [1.0, 3.0]
 
@@ -168,7 +170,7 @@ def test_a_reviewer_who_does_not_vote_favours_nobody() -> None:
 def test_a_ballot_on_a_single_candidate_does_not_rank() -> None:
     # eve answers nothing but reviews; ann and bob see only each other, eve sees both.
     players = [Cast("ann", "a", fixed(b=5)), Cast("bob", "b", fixed(a=1)), Cast("eve", review=fixed(a=4, b=3))]
-    asked = ask(players, PeerBlend(("ann", "bob"), reviewers=("ann", "bob", "eve")))
+    asked = ask(players, PeerBlend(("ann", "bob"), review=PeerReview(("ann", "bob", "eve"))))
     assert asked.answer.ranking is not None
     assert order(asked) == ["ann", "bob"]
     assert [asked.answer.ranking.scores[c.id] for c in asked.answer.candidates] == [1.0, 0.0]
@@ -226,12 +228,20 @@ def test_an_unknown_rule_is_refused_before_anybody_is_asked() -> None:
 # ---- what an aggregator is told ---------------------------------------------------------------
 
 
-def test_a_single_ballots_reason_reaches_the_aggregator_as_material() -> None:
-    every = '{"scores": {' + ", ".join(f'"{c}": 3' for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ") + '}, "reason": "too short"}'
-    players = [Cast("ann", "a", every), Cast("bob", "b", every)]
-    ask(players, PeerBlend(("ann", "bob"), aggregator="ann"))
+def reasoned(reason: str) -> Callable[[str], str]:
+    return lambda prompt: json.dumps({"scores": dict.fromkeys(answers_in(prompt), 3), "reason": reason})
+
+
+@pytest.mark.parametrize("names", [("ann", "bob"), NAMES])
+def test_a_ballots_reason_reaches_the_aggregator_as_material_that_names_nobody(names: tuple[str, ...]) -> None:
+    players = [Cast(name, name[0], reasoned("too short")) for name in names]
+    ask(players, PeerBlend(names, aggregator="ann"))
     [prompt] = players[0].prompts("fuse")
-    assert len(re.findall(r"<review-(\w+)>\ntoo short \(\w is (?:ann|bob)'s\)\n</review-\1>", prompt)) == 2
+    found = re.findall(r"<review-(\w+)>\n(.*?)\n</review-\1>", prompt, re.DOTALL)
+    lines = [line for _, said in found for line in said.split("\n")]
+    assert len(lines) == len(names)
+    assert all(re.fullmatch(r"too short \(this answer is [A-Z]{3}\)", line) for line in lines)
+    assert not re.search(r"\b(ann|bob|cat)\b", prompt)
 
 
 def test_what_an_answer_says_to_the_aggregator_stays_between_fences() -> None:

@@ -28,7 +28,7 @@ POLICIES: dict[str, Policy] = {
 }
 
 every_policy = pytest.mark.parametrize("name", POLICIES)
-some = settings(max_examples=15, deadline=None)
+some = settings(max_examples=15)
 
 
 @dataclasses.dataclass(frozen=True)

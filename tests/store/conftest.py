@@ -1,4 +1,4 @@
-"""A fresh database for each test: a SQLite file, and one in a private PostgreSQL that lives as long as the session."""
+"""A fresh store for each test: memory, a SQLite file, a database in a private PostgreSQL that lives for the session."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from stores import Where
+
+from coterie.protocols import Store
+from coterie.store import Database, MemoryStore
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +55,24 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'store.db'}"
     found: str = request.getfixturevalue("postgresql_url")
     return found
+
+
+class InMemory:
+    """What opens a store of this process's own."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        yield MemoryStore()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
+    """A fresh store of any kind."""
+    if request.param == "memory":
+        return Where(InMemory())
+    url = f"sqlite:///{tmp_path / 'store.db'}" if request.param == "sqlite" else ""
+    url = url or request.getfixturevalue("postgresql_url")
+    return Where(Database.at(url), url)
 
 
 def _execute(url: str, statement: str) -> None:

@@ -62,6 +62,9 @@ def test_what_is_no_address_is_refused_without_a_password(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         address.read(text)
     assert PASSWORD not in str(caught.value)
+    if text:  # without a URL it is a file of the user's
+        with pytest.raises(ConfigError):
+            Database.at(text)
 
 
 def test_a_database_is_a_value_that_prints_no_password() -> None:

@@ -1,4 +1,4 @@
-"""Conversations, on both databases: trees of turns that a stateless client walks, forks and edits."""
+"""Conversations, in every store: trees of turns that a stateless client walks, forks and edits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stores import Where, count
 
 from coterie.errors import ConfigError, StoreError
 from coterie.protocols import Store
 from coterie.store import Database
-from coterie.store.conversations import MAX_STATE_BYTES, MAX_TEXT_BYTES
+from coterie.store.conversations import MAX_TEXT_BYTES
+from coterie.store.keys import MOST_BEGINNINGS
+from coterie.store.plain import MAX_STATE_BYTES
 from coterie.types import Json, Message, Secret, Transcript, Turn
 
 DAY_S = 86_400.0
@@ -73,9 +76,9 @@ def test_a_conversation_goes_on_from_its_last_turn(url: str) -> None:
     asyncio.run(main())
 
 
-def test_two_conversations_that_share_no_answer_are_two(url: str) -> None:
+def test_two_conversations_that_share_no_answer_are_two(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             one, other = Client(store), Client(store)
             a, b = await one.ask("hi", "Hello!"), await other.ask("hi", "Hey!")
             assert a.conversation != b.conversation
@@ -84,9 +87,9 @@ def test_two_conversations_that_share_no_answer_are_two(url: str) -> None:
     asyncio.run(main())
 
 
-def test_an_answer_that_was_made_again_is_a_fork_and_each_branch_goes_its_way(url: str) -> None:
+def test_an_answer_that_was_made_again_is_a_fork_and_each_branch_goes_its_way(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client = Client(store)
             root = await client.ask("one", "1")
             again = replace(client)
@@ -102,9 +105,9 @@ def test_an_answer_that_was_made_again_is_a_fork_and_each_branch_goes_its_way(ur
     asyncio.run(main())
 
 
-def test_a_question_that_was_edited_goes_on_from_before_it(url: str) -> None:
+def test_a_question_that_was_edited_goes_on_from_before_it(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client = Client(store)
             root = await client.ask("one", "1")
             before = client.messages
@@ -118,9 +121,9 @@ def test_a_question_that_was_edited_goes_on_from_before_it(url: str) -> None:
 
 
 @pytest.mark.parametrize("altered", ["2, and", "", "  2\r\n", "something else"])
-def test_an_answer_that_the_client_altered_is_found_by_the_words(url: str, altered: str) -> None:
+def test_an_answer_that_the_client_altered_is_found_by_the_words(where: Where, altered: str) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client = Client(store, messages=(Message("system", "It is 10:01."),))
             await client.ask("one", "1")
             second = await client.ask("two", "2")
@@ -134,9 +137,9 @@ def test_an_answer_that_the_client_altered_is_found_by_the_words(url: str, alter
     asyncio.run(main())
 
 
-def test_words_that_two_conversations_share_are_not_guessed_at(url: str) -> None:
+def test_words_that_two_conversations_share_are_not_guessed_at(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             one, other = Client(store), Client(store)
             await one.ask("hi", "Hello!")
             b = await other.ask("hi", "Hey!")
@@ -151,11 +154,58 @@ def test_words_that_two_conversations_share_are_not_guessed_at(url: str) -> None
     asyncio.run(main())
 
 
-def test_a_tool_loop_is_a_chain_of_turns(url: str) -> None:
+@pytest.mark.parametrize("name", [None, "trip"])
+def test_an_answer_that_was_stopped_half_way_costs_its_turn_and_not_the_conversation(
+    where: Where, name: str | None
+) -> None:
+    async def main() -> None:
+        async with where.open() as store:
+            client = Client(store, name)
+            first = await client.ask("one", "1")
+            second = await client.ask("two", "2")
+            client.messages = (*client.says("three").messages, Message("assistant", "half of th"))
+            assert await client.finds() == second
+            fourth = await client.ask("four", "4")
+            assert (fourth.parent, fourth.number) == (second.id, 3)
+            assert await client.finds() == fourth
+            client.messages = (*client.messages[:2], Message("user", "TWO"), Message("assistant", "half of t"))
+            assert await client.finds() == first
+
+    asyncio.run(main())
+
+
+def test_a_beginning_is_looked_for_so_many_answers_back_and_no_further(where: Where) -> None:
+    async def main() -> None:
+        async with where.open() as store:
+            client = Client(store)
+            first = await client.ask("one", "1")
+            for number in range(MOST_BEGINNINGS):
+                asked = client.says(f"question {number}").messages
+                client.messages = (*asked, Message("assistant", f"of somebody else {number}"))
+            assert await client.finds() == first
+            client.messages = (*client.says("one more").messages, Message("assistant", "too far"))
+            assert await client.finds() is None
+
+    asyncio.run(main())
+
+
+def test_a_beginning_that_only_sounds_alike_is_no_beginning(where: Where) -> None:
+    async def main() -> None:
+        async with where.open() as store:
+            await Client(store).ask("hi", "Hello!")
+            other = Client(store, messages=(Message("user", "hi"), Message("assistant", "Hey!")))
+            assert await other.finds() is not None  # nobody else has said that, and the client may have edited it
+            other.messages = (*other.says("how are you?").messages, Message("assistant", "Well."))
+            assert await other.finds() is None
+
+    asyncio.run(main())
+
+
+def test_a_tool_loop_is_a_chain_of_turns(where: Where) -> None:
     async def main() -> None:
         asked = (Message("user", "weather?"),)
         call = Message("assistant", "", {"tool_calls": [{"id": "x", "function": {"name": "f", "arguments": "{}"}}]})
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             first = await store.conversations.remember(Transcript(asked), call, "r1", {})
             told = Transcript((*asked, call, Message("tool", "rain", {"tool_call_id": "x"})))
             assert await store.conversations.last(told) == first
@@ -163,9 +213,9 @@ def test_a_tool_loop_is_a_chain_of_turns(url: str) -> None:
     asyncio.run(main())
 
 
-def test_an_explicit_id_wins_over_the_messages(url: str) -> None:
+def test_an_explicit_id_wins_over_the_messages(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             named = Client(store, "trip")
             first = await named.ask("one", "1")
             assert (first.conversation, first.number) == ("trip", 1)
@@ -180,9 +230,9 @@ def test_an_explicit_id_wins_over_the_messages(url: str) -> None:
     asyncio.run(main())
 
 
-def test_in_a_conversation_with_an_id_the_messages_say_which_branch(url: str) -> None:
+def test_in_a_conversation_with_an_id_the_messages_say_which_branch(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client = Client(store, "trip")
             root = await client.ask("one", "1")
             again, edited = replace(client), replace(client)
@@ -198,9 +248,9 @@ def test_in_a_conversation_with_an_id_the_messages_say_which_branch(url: str) ->
     asyncio.run(main())
 
 
-def test_a_conversation_with_an_id_is_found_by_nothing_else(url: str) -> None:
+def test_a_conversation_with_an_id_is_found_by_nothing_else(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client = Client(store, "trip")
             await client.ask("one", "1")
             client.conversation = None
@@ -212,9 +262,9 @@ def test_a_conversation_with_an_id_is_found_by_nothing_else(url: str) -> None:
     asyncio.run(main())
 
 
-def test_scopes_see_nothing_of_each_other(url: str) -> None:
+def test_scopes_see_nothing_of_each_other(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client = Client(store, scope="ann")
             mine = await client.ask("one", "1")
             client.scope = "bob"
@@ -230,10 +280,10 @@ def test_scopes_see_nothing_of_each_other(url: str) -> None:
     asyncio.run(main())
 
 
-def test_a_run_is_remembered_once(url: str) -> None:
+def test_a_run_is_remembered_once(where: Where) -> None:
     async def main() -> None:
         asked, answer = Transcript((Message("user", "one"),)), Message("assistant", "1")
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             first = await store.conversations.remember(asked, answer, "r1", {"a": 1})
             assert first is not None
             assert await store.conversations.remember(asked, answer, "r1", {"a": 2}) == first
@@ -242,15 +292,14 @@ def test_a_run_is_remembered_once(url: str) -> None:
             )
             assert len({turn.id for turn in turns if turn}) == 1
             assert len(turns) == 5
-        assert await count(url, "conversation") == 1
-        assert await count(url, "turn") == 2
+        assert await where.has(conversation=1, turn=2)
 
     asyncio.run(main())
 
 
-def test_turns_that_end_at_once_are_all_kept(url: str) -> None:
+def test_turns_that_end_at_once_are_all_kept(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client = Client(store, "trip")
             root = await client.ask("one", "1")
             turns = await asyncio.gather(
@@ -264,16 +313,15 @@ def test_turns_that_end_at_once_are_all_kept(url: str) -> None:
             assert {(turn.parent, turn.state["i"]) for turn in turns if turn} == {(root.id, i) for i in range(20)}
             firsts = await asyncio.gather(*(Client(store, "other trip").ask("one", str(i)) for i in range(5)))
             assert {turn.conversation for turn in firsts} == {"other trip"}
-        assert await count(url, "turn") == 26
-        assert await count(url, "conversation") == 2
+        assert await where.has(turn=26, conversation=2)
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("name", [None, "trip"])
-def test_a_forgotten_conversation_is_gone_and_does_not_come_back(url: str, name: str | None) -> None:
+def test_a_forgotten_conversation_is_gone_and_does_not_come_back(where: Where, name: str | None) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             client, other = Client(store, name), Client(store, name)
             await client.ask("one", "1")
             last = await client.ask("two", "2")
@@ -285,8 +333,7 @@ def test_a_forgotten_conversation_is_gone_and_does_not_come_back(url: str, name:
             late = client.says("three")
             assert await store.conversations.remember(late, Message("assistant", "3"), "late", {}, last) is None
             assert await other.finds() == kept[-1]
-        assert await count(url, "conversation") == 1
-        assert await count(url, "turn") == 3
+        assert await where.has(conversation=1, turn=3)
 
     asyncio.run(main())
 
@@ -375,20 +422,20 @@ def test_every_text_can_be_kept_and_one_that_is_too_long_is_not(url: str, text: 
 
 
 @pytest.mark.parametrize("state", [{"x": "x" * MAX_STATE_BYTES}, {"x": float("nan")}, {"x": object()}])
-def test_a_state_that_cannot_be_kept_is_refused(url: str, state: dict[str, Any]) -> None:
+def test_a_state_that_cannot_be_kept_is_refused(where: Where, state: dict[str, Any]) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             with pytest.raises(StoreError, match=r"the state of the turn that .* cannot be kept"):
                 await Client(store).ask("one", "1", state)
-        assert await count(url, "conversation") == 0
+        assert await where.has(conversation=0)
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\ud83d", "x" * 201], ids=["empty", "nul", "half", "long"])
-def test_an_id_that_no_database_can_hold_is_refused(url: str, name: str) -> None:
+def test_an_id_that_no_database_can_hold_is_refused(where: Where, name: str) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             with pytest.raises(ConfigError, match="a conversation's id"):
                 await Client(store, name).finds()
             with pytest.raises(ConfigError, match="a conversation's id"):
@@ -399,9 +446,9 @@ def test_an_id_that_no_database_can_hold_is_refused(url: str, name: str) -> None
     asyncio.run(main())
 
 
-def test_a_turn_of_another_conversation_is_refused(url: str) -> None:
+def test_a_turn_of_another_conversation_is_refused(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             turn = await Client(store).ask("one", "1")
             with pytest.raises(ConfigError, match="'trip' cannot go on from a turn of"):
                 await store.conversations.remember(
@@ -414,21 +461,3 @@ def test_a_turn_of_another_conversation_is_refused(url: str) -> None:
 def found(text: str, folder: Path) -> bool:
     """True when any file of the database holds `text`."""
     return any(text.encode() in file.read_bytes() for file in folder.iterdir())
-
-
-async def count(url: str, table: str) -> int:
-    """Rows of a table, seen from outside the store."""
-    statement = f"SELECT count(*) FROM coterie_{table}"
-    if url.startswith("sqlite"):
-        import aiosqlite
-
-        async with aiosqlite.connect(url.removeprefix("sqlite:///")) as file:
-            [[rows]] = await file.execute_fetchall(statement)
-            return int(rows)
-    import asyncpg
-
-    connection = await asyncpg.connect(url)
-    try:
-        return int(await connection.fetchval(statement))
-    finally:
-        await connection.close()

@@ -92,6 +92,26 @@ def test_closing_waits_for_what_somebody_began_and_left(tmp_path: Path) -> None:
     assert asyncio.run(look()) == Record("count", "n", "done", 1)
 
 
+def test_a_store_that_was_closed_takes_nothing_more(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Database.at(str(tmp_path / "a.db")).open() as store:
+            pass
+        with pytest.raises(StoreError, match=r"a\.db' was closed"):
+            await store.records.update("count", "n", lambda _: 1)
+        with pytest.raises(StoreError, match=r"a\.db' was closed"):
+            await store.records.get("count", "n")
+
+    asyncio.run(main())
+
+
+def test_without_a_url_it_is_a_file_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    opened(Database())
+    assert [file.name for file in tmp_path.rglob("*.db")] == ["coterie.db"]
+
+
 @pytest.mark.parametrize(
     ("url", "module", "extra"),
     [

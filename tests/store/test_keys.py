@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coterie.store.keys import Keys, keys, repeated
+from coterie.store.keys import MOST_BEGINNINGS, Keys, beginnings, keys, repeated
 from coterie.types import Json, Message
 
 TEXTS = st.text(max_size=12)
@@ -50,7 +50,7 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
     return tuple(system) + tuple(m for turn in draw(st.lists(exchanges(), min_size=1, max_size=4)) for m in turn)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conversations(), WORDS)
 def test_the_next_request_finds_what_the_last_one_left(answered: tuple[Message, ...], question: str) -> None:
     sent = (*answered, Message("user", question))
@@ -58,7 +58,16 @@ def test_the_next_request_finds_what_the_last_one_left(answered: tuple[Message, 
     assert keys(repeated(sent), "") == keys(answered, "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
+@given(conversations())
+def test_beginnings_are_all_up_to_each_earlier_answer_longest_first(answered: tuple[Message, ...]) -> None:
+    found = list(beginnings(answered))
+    answers = [place for place, message in enumerate(answered) if message.role == "assistant"]
+    assert [len(part) for part in found] == [place + 1 for place in reversed(answers[:-1])][:MOST_BEGINNINGS]
+    assert all(part == answered[: len(part)] for part in found)
+
+
+@settings(max_examples=60)
 @given(conversations(), conversations())
 def test_different_conversations_have_different_keys(a: tuple[Message, ...], b: tuple[Message, ...]) -> None:
     def plain(messages: tuple[Message, ...]) -> list[Any]:
@@ -71,7 +80,7 @@ def test_different_conversations_have_different_keys(a: tuple[Message, ...], b: 
     assert (keys(a, "").exact == keys(b, "").exact) == (plain(a) == plain(b))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conversations(), st.data())
 def test_what_the_user_said_cannot_be_changed_unnoticed(messages: tuple[Message, ...], data: st.DataObject) -> None:
     place = data.draw(st.sampled_from([i for i, m in enumerate(messages) if m.role == "user"]))
@@ -80,7 +89,7 @@ def test_what_the_user_said_cannot_be_changed_unnoticed(messages: tuple[Message,
     assert keys(edited, "").words != keys(messages, "").words
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conversations(), TEXTS, st.data())
 def test_an_answer_that_was_altered_leaves_the_words(
     messages: tuple[Message, ...], other: str, data: st.DataObject
@@ -92,14 +101,14 @@ def test_an_answer_that_was_altered_leaves_the_words(
     assert keys(without, "").words == keys(messages, "").words
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conversations(), st.sampled_from(["\n", " ", "\r\n", "\t "]), st.integers(0, 3))
 def test_white_space_around_a_message_means_nothing(messages: tuple[Message, ...], space: str, times: int) -> None:
     padded = tuple(replace(m, content=space * times + m.text + space) for m in messages)
     assert keys(padded, "") == keys(messages, "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conversations())
 def test_text_as_content_parts_is_the_same_text(messages: tuple[Message, ...]) -> None:
     parts = tuple(
@@ -115,7 +124,7 @@ def test_text_as_content_parts_is_the_same_text(messages: tuple[Message, ...]) -
     assert keys(parts, "") == keys(messages, "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conversations(), st.integers(1, 9))
 def test_tool_calls_may_be_given_other_ids_and_other_spaces(messages: tuple[Message, ...], indent: int) -> None:
     def rewritten(message: Message) -> Message:
@@ -132,7 +141,7 @@ def test_tool_calls_may_be_given_other_ids_and_other_spaces(messages: tuple[Mess
     assert keys(tuple(map(rewritten, messages)), "") == keys(messages, "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conversations(), TEXTS, TEXTS)
 def test_scopes_share_no_key(messages: tuple[Message, ...], a: str, b: str) -> None:
     one, other = keys(messages, a), keys(messages, b)

@@ -1,4 +1,4 @@
-"""Records, on both databases: no update is lost, waiting has an end, and a failed change leaves no trace."""
+"""Records, in every store: no update is lost, waiting has an end, and a failed change leaves no trace."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import store_worker
+from stores import Where
 
 from coterie.errors import ConfigError, StoreError
 from coterie.protocols import Store
 from coterie.store import Database
-from coterie.store.records import MAX_VALUE_BYTES
+from coterie.store.plain import MAX_VALUE_BYTES
 from coterie.types import Json, Record, Secret
 
 
@@ -35,9 +36,9 @@ def test_a_record_is_what_its_updates_made_of_it(url: str) -> None:
     asyncio.run(main())
 
 
-def test_a_discarded_record_begins_anew(url: str) -> None:
+def test_a_discarded_record_begins_anew(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             await store.records.update("elo", "gpt", plus(5))
             assert await store.records.discard("elo", "gpt")
             assert not await store.records.discard("elo", "gpt")
@@ -52,9 +53,9 @@ def test_a_discarded_record_begins_anew(url: str) -> None:
     [None, 0, "", "\0 and \ud83d", "日本 🦙", {"a": {"b": [1e-300, 0.1 + 0.2, 2**70]}}, [[]], "x" * 100_000],
     ids=lambda value: repr(value)[:12],
 )
-def test_every_json_value_comes_back_as_it_was(url: str, value: Json) -> None:
+def test_every_json_value_comes_back_as_it_was(where: Where, value: Json) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             await store.records.update("a space", "ключ", lambda _: value)
             kept = await store.records.get("a space", "ключ")
             assert kept is not None
@@ -63,12 +64,12 @@ def test_every_json_value_comes_back_as_it_was(url: str, value: Json) -> None:
     asyncio.run(main())
 
 
-def test_a_change_that_fails_leaves_the_record_as_it_was(url: str) -> None:
+def test_a_change_that_fails_leaves_the_record_as_it_was(where: Where) -> None:
     def fail(value: Json) -> Json:
         raise ZeroDivisionError(value)
 
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             with pytest.raises(ZeroDivisionError):
                 await store.records.update("elo", "new", fail)
             assert await store.records.get("elo", "new") is None
@@ -81,9 +82,9 @@ def test_a_change_that_fails_leaves_the_record_as_it_was(url: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"bytes", "x" * MAX_VALUE_BYTES])
-def test_what_cannot_be_kept_is_refused(url: str, value: Json) -> None:
+def test_what_cannot_be_kept_is_refused(where: Where, value: Json) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             with pytest.raises(StoreError, match="the record 'elo' 'gpt' cannot be kept"):
                 await store.records.update("elo", "gpt", lambda _: value)
             assert await store.records.get("elo", "gpt") is None
@@ -92,9 +93,9 @@ def test_what_cannot_be_kept_is_refused(url: str, value: Json) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\ud83d", "x" * 201], ids=["empty", "nul", "half", "long"])
-def test_a_name_that_no_database_can_hold_is_refused(url: str, name: str) -> None:
+def test_a_name_that_no_database_can_hold_is_refused(where: Where, name: str) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             with pytest.raises(ConfigError, match="a record's key"):
                 await store.records.update("elo", name, plus(1))
             with pytest.raises(ConfigError, match="a record's space"):
@@ -103,9 +104,9 @@ def test_a_name_that_no_database_can_hold_is_refused(url: str, name: str) -> Non
     asyncio.run(main())
 
 
-def test_tasks_of_one_process_lose_no_update(url: str) -> None:
+def test_tasks_of_one_process_lose_no_update(where: Where) -> None:
     async def main() -> None:
-        async with Database.at(url).open() as store:
+        async with where.open() as store:
             made = await asyncio.gather(*(store.records.update("count", "n", plus(1)) for _ in range(40)))
             assert sorted(record.value for record in made) == list(range(1, 41))
             assert await store.records.get("count", "n") == Record("count", "n", 40, 40)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from coterie._version import __version__
-from coterie.cli import ask, chat, config, export, init, members, methods, models, screen, trace, train
+from coterie.cli import ask, calibrate, chat, config, export, init, members, methods, models, screen, trace, train
 from coterie.cli import eval as evaluation
 from coterie.errors import ConfigError, CoterieError
 
@@ -28,6 +28,7 @@ app.command("chat")(chat.chat)
 app.command("init")(init.init)
 app.command("members")(members.members)
 app.command("methods")(methods.methods)
+app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(config.app, name="config")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(export.app, name="export")

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from coterie.cli import screen
 from coterie.cli.sources import ConfigOption, GemmaOption
-from coterie.errors import NoAnswer
+from coterie.errors import ConfigError, NoAnswer
 from coterie.types import Message
 
 if TYPE_CHECKING:
     from coterie.committee import Committee
+    from coterie.config import Config
+    from coterie.run import StreamItem
+    from coterie.trace import TurnPlanned
+
+NEW = "/new"
+"""What begins a new conversation."""
 
 
 def chat(
     config: ConfigOption = None,
     method: Annotated[str, typer.Option("--method", "-m", help="The method that answers.")] = "default",
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="Who writes and is ranked, turn by turn, instead of the method's own policy: "
+            "full_ranking, alternate_ranking, dynamic_elimination, fixed_interval, first_k, random_k, random_pick."
+        ),
+    ] = None,
     accept_gemma_terms: GemmaOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show how each answer came about.")] = False,
 ) -> None:
@@ -33,23 +48,52 @@ def chat(
     from coterie.committee import Committee
 
     made = sources.ready(config, accept_gemma_terms, (method,))
-    screen.run(_chat(Committee.from_config(made), method, verbose))
+    led = made if policy is None else _led_by(policy, made, method)
+    screen.run(_chat(_Talk(Committee.from_config(led), method, verbose)))
 
 
-async def _chat(committee: Committee, method: str, verbose: bool) -> None:
-    history: list[Message] = []
-    async with committee:
+def _led_by(policy: str, made: Config, method: str) -> Config:
+    """`made`, its method led by the policy of that kind as it is by default. Raises `ConfigError`."""
+    from coterie.specs import build
+
+    chosen = made.methods.get(method)
+    led = build("policies", policy, ("policy",))
+    if chosen is None:  # whoever asks it says so
+        return made
+    if not hasattr(chosen, "policy"):
+        raise ConfigError(f"the method {method!r} takes no policy: peer_blend and rank_and_fuse do")
+    return replace(made, methods={**made.methods, method: replace(cast("Any", chosen), policy=led)})
+
+
+@dataclass
+class _Talk:
+    """A conversation as far as it has come."""
+
+    committee: Committee
+    method: str
+    verbose: bool
+    history: list[Message] = field(default_factory=list)
+    id: str = ""
+
+    def begin(self) -> None:
+        """Afterwards nothing was said yet."""
+        self.history, self.id = [], f"chat-{uuid.uuid4().hex}"
+
+
+async def _chat(talk: _Talk) -> None:
+    talk.begin()
+    async with talk.committee:
         while (words := _read()) is not None:
-            if words == "/new":
-                history.clear()
+            if words == NEW:
+                talk.begin()
                 continue
-            asked = [*history, Message("user", words)]
+            asked = [*talk.history, Message("user", words)]
             try:
-                answer = await _turn(committee, asked, method, verbose)
+                answer = await _turn(talk, asked)
             except NoAnswer as error:
                 screen.complain(error)
                 continue
-            history = [*asked, Message("assistant", answer)]
+            talk.history = [*asked, Message("assistant", answer)]
 
 
 def _read() -> str | None:
@@ -73,22 +117,52 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def _turn(committee: Committee, conversation: list[Message], method: str, verbose: bool) -> str:
+async def _turn(talk: _Talk, asked: Sequence[Message]) -> str:
     """Answer one turn, in public."""
     from coterie.answer import Answer
     from coterie.cli.ask import print_answer
-    from coterie.run import AnswerPiece, AnswerReset
 
+    show = _show_plan if talk.verbose else _show_piece
     text = ""
-    async for item in committee.astream(conversation, method):
-        if isinstance(item, AnswerPiece) and not verbose:
-            sys.stdout.write(screen.shown(item.text))
-            sys.stdout.flush()
-        elif isinstance(item, AnswerReset) and not verbose:
-            typer.echo(f"\n[begun anew: {screen.shown(item.reason)}]")
-        elif isinstance(item, Answer):
+    async for item in talk.committee.astream(asked, talk.method, conversation=talk.id):
+        if isinstance(item, Answer):
             text = item.text
-            if verbose:
+            if talk.verbose:
                 print_answer(item)
+        else:
+            show(item, talk)
     typer.echo("")
     return text
+
+
+def _show_piece(item: StreamItem, talk: _Talk) -> None:  # noqa: ARG001
+    """The answer as it grows."""
+    from coterie.run import AnswerPiece, AnswerReset
+
+    if isinstance(item, AnswerPiece):
+        sys.stdout.write(screen.shown(item.text))
+        sys.stdout.flush()
+    elif isinstance(item, AnswerReset):
+        typer.echo(f"\n[begun anew: {screen.shown(item.reason)}]")
+
+
+def _show_plan(item: StreamItem, talk: _Talk) -> None:
+    """Who was chosen for this turn, and why."""
+    from coterie.trace import TurnPlanned
+
+    if isinstance(item, TurnPlanned):
+        typer.secho(screen.shown(_plan_line(item, talk.committee.config.methods[talk.method])), fg=typer.colors.CYAN)
+
+
+def _plan_line(planned: TurnPlanned, method: Any) -> str:
+    """``conversation 1, turn 6, dynamic_elimination: a, b, d write and are ranked; c, e were eliminated``"""
+    from coterie import registry
+
+    plan = planned.plan
+    kind = registry.name_of("policies", method.policy)
+    write = "writes" if len(plan.members) == 1 else "write"
+    ranked = "and are ranked" if plan.ranks else "and nobody is ranked"
+    gone = [member for member in method.members if member not in planned.survivors]
+    eliminated = f"; {', '.join(gone)} {'was' if len(gone) == 1 else 'were'} eliminated" if gone else ""
+    where = kind if method.policy.memoryless else f"conversation {planned.conversation}, turn {planned.turn}, {kind}"
+    return f"{where}: {', '.join(plan.members)} {write} {ranked}{eliminated}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie.cli import eval_fuser, screen
+from coterie.cli import eval_ablate, eval_convqa, eval_fuser, screen
 from coterie.cli import eval_table as telling
 from coterie.cli.sources import JsonOption
 from coterie.errors import ConfigError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Evaluate rankers and fusers on examples whose quality is known.", no_args_is_help=True)
 app.command("fuser")(eval_fuser.fuser)
+app.command("convqa")(eval_convqa.convqa)
+app.command("ablate")(eval_ablate.ablate)
 
 DataArgument = Annotated[
     str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from coterie.answer import Answer
 from coterie.cli.screen import shortened, shown, table
+from coterie.signals import Signals
 from coterie.trace import Trace
 from coterie.types import Candidate, Failure, Judgement, Ranking, Usage
 
@@ -31,6 +32,8 @@ def of_answer(answer: Answer) -> Iterator[RenderableType]:
         yield from section("ballots", ballots(answer.judgements, authors))
     if answer.ranking:
         yield from section("ranking", Text(ranking_line(answer.ranking, authors)))
+    for signals in answer.trace.signals.values():
+        yield from section("reviewers", Text(signals_line(signals)))
     if answer.failures:
         yield from section("failures", failures(answer.failures))
     if answer.notes:
@@ -70,7 +73,9 @@ def _ballot(judgement: Judgement, authors: dict[str, str]) -> tuple[str, str, st
         return judgement.judge, "abstains", shortened(judgement.abstained, 160)
     pairs = sorted(zip(judgement.scores, judgement.about, strict=True), key=lambda pair: -pair[0])
     said = "  ".join(f"{authors.get(id_, id_)} {score:.2f}" for score, id_ in pairs)
-    return judgement.judge, said, shortened(judgement.reason, 160)
+    each = zip(judgement.about, judgement.reasons, strict=False)
+    reasons = "; ".join(f"{authors.get(id_, id_)}: {reason}" for id_, reason in each if reason)
+    return judgement.judge, said, shortened(judgement.reason or reasons, 160)
 
 
 def ranking_line(ranking: Ranking, authors: dict[str, str]) -> str:
@@ -81,6 +86,19 @@ def ranking_line(ranking: Ranking, authors: dict[str, str]) -> str:
         line += f" {'=' if ranks[before] == ranks[id_] else '>'} {authors.get(id_, id_)}"
     tied = " (ties stand in the pool's order)" if ranking.ties else ""
     return f"{ranking.rule}: {line}{tied}"
+
+
+def signals_line(signals: Signals) -> str:
+    """How far reviewers agree and what sways them, in one line; what cannot be known is left out."""
+    told = (
+        ("agreement (Kendall's W)", signals.concordance),
+        ("margin of the first", signals.margin),
+        ("for longer answers (tau)", signals.length_bias),
+        ("for later places (tau)", signals.position_bias),
+        ("for their own model", signals.kin_preference),
+    )
+    known = [f"{what} {value:+.2f}" for what, value in told if value is not None]
+    return "  ".join(known) or "too few ballots to tell anything of them"
 
 
 def failures(failed: Sequence[Failure]) -> RenderableType:

@@ -31,9 +31,8 @@ class BestOf:
         return everyone(self.members, self.judge)
 
     async def __call__(self, request: Request, run: Run) -> Result:
-        candidates = await run.generate(self.members, request)
+        candidates, judgements = await run.judged(self.members, request, self.judge)
         if len(candidates) == 1:
             return Result(candidates[0], "only")
-        judgements = await run.judge(self.judge, request, candidates)
         ranking = run.rank(self.rule, judgements, candidates)
         return Result(first(ranking, candidates), "ranked", ranking)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from coterie.fusers.aggregate import Aggregate
 from coterie.judges.peer_review import PeerReview
-from coterie.methods.steps import check_rule, everyone, fuse_or_first, standings
-from coterie.protocols import Fuser, Judge, Run
+from coterie.methods.steps import answered, check_rule, check_top_k, everyone, fuse_or_first, standings, written
+from coterie.policies import FullRanking
+from coterie.protocols import Fuser, Judge, Policy, Run
 from coterie.types import Request, Result
 
 
@@ -24,10 +25,11 @@ class RankAndFuse:
     rule: str = "normalised_borda"
     top_k: int = 3
     fuser: Fuser = field(default_factory=Aggregate)
+    policy: Policy = field(default_factory=FullRanking)
+    """Who writes and is ranked, turn by turn ("Efficient Blending of Large Language Models", chapter 3)."""
 
     def __post_init__(self) -> None:
-        if self.top_k < 1:
-            raise ValueError(f"top_k must be at least 1, not {self.top_k!r}")
+        check_top_k(self.top_k)
         check_rule(self.rule, self.judge)
 
     @property
@@ -35,10 +37,12 @@ class RankAndFuse:
         return everyone(self.members, self.judge, self.fuser)
 
     async def __call__(self, request: Request, run: Run) -> Result:
-        candidates = await run.generate(self.members, request)
+        plan = await run.plan(self.policy, self.members, self.top_k)
+        if not plan.ranks:
+            return await answered(self.fuser, request, await written(plan, self.members, request, run), run)
+        candidates, judgements = await run.judged(plan.members, request, self.judge)
         if len(candidates) == 1:
             return Result(candidates[0], "only")
-        judgements = await run.judge(self.judge, request, candidates)
         ranking = run.rank(self.rule, judgements, candidates)
         best = standings(ranking, judgements, candidates)[: self.top_k]
         return await fuse_or_first(self.fuser, request, ranking, best, run)

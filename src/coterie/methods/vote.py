@@ -29,10 +29,9 @@ class Vote:
         return everyone(self.members)
 
     async def __call__(self, request: Request, run: Run) -> Result:
-        candidates = await run.generate(self.members, request)
+        candidates, judgements = await run.judged(self.members, request, self.judge)
         if len(candidates) == 1:
             return Result(candidates[0], "only")
-        judgements = await run.judge(self.judge, request, candidates)
         ranking = run.rank("mean", judgements, candidates)
         if rivals := _rivals(ranking, candidates):
             run.note(f"{rivals} different answers have the most votes; the pool's order decides")

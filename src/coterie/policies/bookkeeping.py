@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from coterie.turns import Conversation, History, Plan
 from coterie.types import Ranking
@@ -11,6 +12,8 @@ from coterie.types import Ranking
 
 class Bookkeeping:
     """The part of a policy that eliminates nobody."""
+
+    memoryless: ClassVar[bool] = False
 
     def begin(
         self, history: History, pool: Sequence[str], top_k: int, turns: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 from coterie.policies.bookkeeping import Bookkeeping
 from coterie.policies.shares import Share, unranked
@@ -13,6 +14,8 @@ from coterie.turns import Conversation, Plan
 @dataclass(frozen=True)
 class FirstK(Bookkeeping):
     """The first K members of the pool write on every turn, and all are fused ("Efficient Blending", 3.1.4, r = 0)."""
+
+    memoryless: ClassVar[bool] = True
 
     def plan(self, conversation: Conversation, rng: random.Random) -> Plan:  # noqa: ARG002
         return Plan.unranked(conversation.survivors[: conversation.top_k])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 from coterie.policies.bookkeeping import Bookkeeping
 from coterie.policies.shares import Share, ranked
@@ -13,6 +14,8 @@ from coterie.turns import Conversation, Plan
 @dataclass(frozen=True)
 class FullRanking(Bookkeeping):
     """Everybody writes and is ranked on every turn: LLM-Blender as it is ("Efficient Blending", 3.2.4)."""
+
+    memoryless: ClassVar[bool] = True
 
     def plan(self, conversation: Conversation, rng: random.Random) -> Plan:  # noqa: ARG002
         return Plan.ranked(conversation.survivors, conversation.top_k)

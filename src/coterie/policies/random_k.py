@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 from coterie.policies.bookkeeping import Bookkeeping
 from coterie.policies.shares import Share, unranked
@@ -16,6 +17,8 @@ class RandomK(Bookkeeping):
 
     They are fused in pool order: a draw says who writes, and nothing about who is better.
     """
+
+    memoryless: ClassVar[bool] = True
 
     def plan(self, conversation: Conversation, rng: random.Random) -> Plan:
         standing = conversation.survivors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 from coterie.policies.bookkeeping import Bookkeeping
 from coterie.policies.shares import Share, unranked
@@ -16,6 +17,8 @@ class RandomPick(Bookkeeping):
 
     The members see each other's turns in the conversation, and that is all the blending there is.
     """
+
+    memoryless: ClassVar[bool] = True
 
     def plan(self, conversation: Conversation, rng: random.Random) -> Plan:
         return Plan.unranked([rng.choice(conversation.survivors)])

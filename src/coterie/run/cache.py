@@ -5,8 +5,25 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from coterie.types import Completion, Request, Usage
+from coterie.types import Completion, Request, Scores, Usage
+
+
+class Cache(Protocol):
+    """Where a run looks before it asks a member, and puts what it got."""
+
+    def get(self, member: str, request: Request) -> Completion | None:
+        """The completion for an equal earlier request; ``None`` where there is none."""
+        ...
+
+    def put(self, member: str, request: Request, completion: Completion) -> None: ...
+
+    def get_scores(self, member: str, request: Request, texts: tuple[str, ...]) -> Scores | None:
+        """The scores of the same texts under an equal earlier request."""
+        ...
+
+    def put_scores(self, member: str, request: Request, texts: tuple[str, ...], scores: Scores) -> None: ...
 
 
 @dataclass
@@ -36,3 +53,10 @@ class ResponseCache:
         self._kept.move_to_end((member, request.fingerprint))
         while len(self._kept) > self.entries:
             self._kept.popitem(last=False)
+
+    def get_scores(self, member: str, request: Request, texts: tuple[str, ...]) -> Scores | None:  # noqa: ARG002
+        """Nothing: what is scored are other members' answers, which hardly come again."""
+        return None
+
+    def put_scores(self, member: str, request: Request, texts: tuple[str, ...], scores: Scores) -> None:
+        """Keep nothing."""

@@ -89,13 +89,16 @@ class Ledger:
     # ---- failures -----------------------------------------------------------------------------
 
     def fail(self, failure: Failure, *, silent: bool = False) -> Failure:
-        """Remember that a call failed. A silent one stands in the trace no more than a call never made."""
+        """Remember that a call failed. A silent one stands in the trace no more than a call never made.
+
+        A review that nobody waited for any more stands in the trace alone: it is no failure of its member.
+        """
         if failure.kind in (FailureKind.DEADLINE, FailureKind.BUDGET):
             self.partial = True
         cut_review = failure.kind is FailureKind.CUT and failure.stage != "generate"
         if failure.kind not in _KEPT_OUT and not cut_review:  # a slow reviewer may still write well
             self._failed.setdefault(failure.member, failure)
-        if failure.kind is not FailureKind.EXCLUDED and not self._said_before(failure):
+        if failure.kind is not FailureKind.EXCLUDED and not cut_review and not self._said_before(failure):
             self.failures.append(failure)
         if not silent:
             self.write(CallFailed(self.now(), failure.call, failure))

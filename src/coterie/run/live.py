@@ -11,22 +11,31 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from coterie import ranking
 from coterie._version import __version__
-from coterie.errors import ConfigError, MemberError, NoAnswer
-from coterie.protocols import Emit, Fuser, House, Judge, Opens, Scorer
-from coterie.run.cache import ResponseCache
+from coterie.errors import ConfigError, MemberError, NoAnswer, StoreError
+from coterie.protocols import Aim, EarlyJudge, Emit, Fuser, House, Judge, Opens, Policy, Scorer
+from coterie.ranking.decided import decided
+from coterie.run.arriving import Awaited, awaited
+from coterie.run.cache import Cache
 from coterie.run.calls import Attempts, Seat, defect
 from coterie.run.emitter import Emitter
+from coterie.run.gathering import CUT, LETTING_GO_S, SETTLED, Until, gathered, let_go
 from coterie.run.ledger import Ledger, estimate_usd
 from coterie.run.stream import AnswerPiece, Channel
+from coterie.run.thread import Alone, Planned, Thread, ranking_of_members
+from coterie.run.window import within
+from coterie.store.keys import keys
 from coterie.trace import (
     AnswerGiven,
     CallFinished,
@@ -39,8 +48,10 @@ from coterie.trace import (
     RunFinished,
     RunStarted,
     Status,
+    TurnPlanned,
     WorkDone,
 )
+from coterie.turns import Plan
 from coterie.types import (
     Candidate,
     Card,
@@ -50,6 +61,8 @@ from coterie.types import (
     Json,
     Judgement,
     Limits,
+    Message,
+    Outstanding,
     Ranking,
     Request,
     Result,
@@ -58,14 +71,16 @@ from coterie.types import (
     Usage,
 )
 
+log = logging.getLogger("coterie")
+
+FINDING_SHARE = 0.1
+"""How much of the time that is left finding the conversation may take: forgetting it costs less than the answer."""
+
+KEEPING_S = 10.0
+"""How long an answer that was given may wait until its turn is kept."""
+
 T = TypeVar("T")
 R = TypeVar("R", Completion, Scores)
-
-LETTING_GO_S = 1.0
-"""How long a cancelled call may take to let go. A member that swallows cancellation is not waited for."""
-
-CUT = "cut"
-"""The message with which the run cancels a call that nobody waits for any more."""
 
 
 class LiveRun:
@@ -79,7 +94,7 @@ class LiveRun:
         *,
         seed: int = 0,
         channel: Channel | None = None,
-        cache: ResponseCache | None = None,
+        cache: Cache | None = None,
         house: House | None = None,
         method: tuple[str, Mapping[str, Json]] = ("", {}),
     ) -> None:
@@ -89,6 +104,13 @@ class LiveRun:
         self._seed = seed
         self._cache = cache
         self._house = house
+        self.thread: Thread = Alone()
+        """What is known of the conversation's earlier turns."""
+        self.settles = True
+        """False where every judgement is waited for that there was before (a replay)."""
+        self._planned: Planned | None = None
+        self._aim: tuple[Aim, tuple[str, ...]] | None = None
+        """In the view a judge is handed: what its judgements are wanted for, and the ids of all candidates."""
         self._answers = False
         """True in the view a fuser is handed: what it composes is the answer."""
         self.ledger = Ledger(limits, channel)
@@ -124,17 +146,85 @@ class LiveRun:
     def note(self, text: str) -> None:
         self.ledger.write(Noted(self.ledger.now(), text))
 
+    # ---- the conversation ---------------------------------------------------------------------
+
+    async def plan(self, policy: Policy, members: Sequence[str], top_k: int) -> Plan:
+        if not members:
+            raise NoAnswer(self._nothing(members))
+        self._planned = planned = await self._found(policy, members, top_k)
+        at = planned.conversation
+        self.ledger.write(TurnPlanned(self.ledger.now(), planned.plan, at.number, at.turn, at.survivors))
+        return planned.plan
+
+    async def _found(self, policy: Policy, members: Sequence[str], top_k: int) -> Planned:
+        """The plan for this turn; for a first one where the earlier ones cannot be found in time."""
+        rng = partial(self.rng, "policy", keys(self.request.messages, "").exact)
+        try:
+            async with asyncio.timeout(max(0.0, FINDING_SHARE * self.ledger.left_s)):
+                return await self.thread.plan(policy, members, top_k, rng())
+        except (StoreError, TimeoutError) as error:
+            why = str(error) or "the store did not answer in time"
+            self.note(f"the conversation's earlier turns are not known ({why}), so this is taken for its first")
+        self.thread = Alone()  # what was not found must not be written over
+        return await self.thread.plan(policy, members, top_k, rng())
+
+    async def remember(self, result: Result) -> None:
+        """Keep this turn for the next one of its conversation, where a policy planned it.
+
+        The answer was given, so its turn is kept even where nobody waits for the rest any more.
+        """
+        planned, self._planned = self._planned, None
+        if planned is None or isinstance(self.thread, Alone):
+            return
+        keeping = asyncio.ensure_future(self._keep(planned, result))
+        try:
+            await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            await asyncio.wait([keeping], timeout=LETTING_GO_S)
+            raise
+
+    async def _keep(self, planned: Planned, result: Result) -> None:
+        ranking = ranking_of_members(result.ranking, self.ledger.candidates, planned.plan)
+        answer = Message("assistant", result.candidate.text, _tool_calls(result.candidate))
+        try:
+            async with asyncio.timeout(KEEPING_S):
+                await self.thread.remember(planned, self.id, answer, ranking)
+            return
+        except (StoreError, TimeoutError) as error:
+            why = str(error) or f"the store did not answer in {KEEPING_S:g} s"
+        except Exception as error:  # what goes wrong here must not cost the answer
+            log.exception("the turn that %s answered could not be kept", self.id)
+            why = f"{type(error).__name__}: {error}"
+        self.note(f"this turn could not be kept, so the next one will not know of it: {why}")
+
+    async def give_up(self) -> None:
+        """Nobody answered: a conversation that was to begin with this turn has not begun."""
+        planned, self._planned = self._planned, None
+        if planned is None:
+            return
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(LETTING_GO_S):
+                await self.thread.give_up(planned)
+
     # ---- members write ------------------------------------------------------------------------
 
     async def generate(
         self, members: Sequence[str], request: Request, *, parents: Sequence[str] = ()
     ) -> list[Candidate]:
+        return await self._generated(awaited(members), request, tuple(parents))
+
+    async def _generated(
+        self, arrivals: Sequence[Awaited], request: Request, parents: tuple[str, ...] = ()
+    ) -> list[Candidate]:
+        members = [arrival.author for arrival in arrivals]
         ids = [self.ledger.id("c") for _ in members]
         calls = [
-            self._offered(id_, member, request, "generate", tuple(parents), tuple(parents))
-            for id_, member in zip(ids, members, strict=True)
+            arrival.by(self._written(id_, arrival.author, request, parents))
+            for id_, arrival in zip(ids, arrivals, strict=True)
         ]
         outcomes = await self.gather(calls)
+        for arrival in arrivals:
+            arrival.give_up()
         found = [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
         wanted = min(self.limits.quorum or 0, len(members))
         if len(found) < wanted:
@@ -142,6 +232,33 @@ class LiveRun:
         if not found:
             raise NoAnswer(self._nothing(members), self.ledger.failures)
         return found
+
+    async def _written(self, id_: str, member: str, request: Request, parents: tuple[str, ...]) -> Candidate | Failure:
+        """What `member` writes for as much of `request` as it can read."""
+        sent = await self._within(member, request)
+        return await self._offered(id_, member, sent, "generate", parents, parents)
+
+    async def _within(self, member: str, request: Request, texts: Sequence[str] = ()) -> Request:
+        """`request` with as many of its turns as fit into the member's window; a note says which are left out."""
+        seat = self._seats.get(member)
+        if seat is None or seat.model is None:
+            return request
+        try:
+            async with asyncio.timeout(max(0.0, min(seat.timeout_s, self.ledger.left_s))):
+                sent = await within(request, seat.card.context_tokens, seat.model, texts)
+        except (MemberError, TimeoutError):
+            return request  # it says itself what is wrong
+        except Exception as error:  # a member's defect must not take its siblings down
+            defect(member, error)
+            return request
+        if sent.left_out:
+            oldest = "oldest turn" if sent.left_out == 1 else f"{sent.left_out} oldest turns"
+            self._note_once(f"{member} read the conversation without its {oldest}: more does not fit into its window")
+        return sent.request
+
+    def _note_once(self, text: str) -> None:
+        if not any(isinstance(event, Noted) and event.text == text for event in self.ledger.events):
+            self.note(text)
 
     def _nothing(self, members: Sequence[str]) -> str:
         if not members:
@@ -170,7 +287,7 @@ class LiveRun:
         call = self.ledger.id("k")
         emit = Emitter(self.ledger, call, member, stage, answers=self._answers) if self.ledger.channel else None
 
-        if self._cache and (kept := self._cache.get(member, request)):
+        if self._cache is not None and (kept := self._cache.get(member, request)):
             return self._recalled(kept, call, request, stage, needs, emit)
 
         def generate(model: Any) -> Awaitable[Completion]:
@@ -178,7 +295,7 @@ class LiveRun:
             return completion
 
         outcome = await self._call(call, member, request, stage, needs, generate, emit=emit)
-        if isinstance(outcome, Completion) and self._cache:
+        if isinstance(outcome, Completion) and self._cache is not None:
             self._cache.put(member, request, outcome)
         if emit is not None:
             emit.end(outcome)
@@ -200,12 +317,30 @@ class LiveRun:
     async def score(
         self, member: str, request: Request, texts: Sequence[str], *, stage: str = "score", needs: Sequence[str] = ()
     ) -> Scores | Failure:
+        request = await self._within(member, request, texts)
+
         async def score(model: Any) -> Scores:
             if not isinstance(model, Scorer):
                 raise MemberError(f"{member!r} gives no log-probabilities of given texts", FailureKind.UNAVAILABLE)
             return await model.score(request, texts)
 
-        return await self._call(self.ledger.id("k"), member, request, stage, needs, score, texts=tuple(texts))
+        call, given = self.ledger.id("k"), tuple(texts)
+        if self._cache is not None and (kept := self._cache.get_scores(member, request, given)):
+            return self._scored_before(replace(kept, call=call), request, stage, needs, given)
+        outcome = await self._call(call, member, request, stage, needs, score, texts=given)
+        if isinstance(outcome, Scores) and self._cache is not None:
+            self._cache.put_scores(member, request, given, outcome)
+        return outcome
+
+    def _scored_before(
+        self, kept: Scores, request: Request, stage: str, needs: Sequence[str], texts: tuple[str, ...]
+    ) -> Scores:
+        """Scores out of the cache, recorded as such."""
+        now = self.ledger.now()
+        own = None if request is self.request else request
+        self.ledger.write(CallStarted(now, kept.call, kept.member, stage, tuple(needs), own, texts))
+        self.ledger.write(CallScored(now, kept.call, kept, cached=True))
+        return kept
 
     # ---- parts work themselves ----------------------------------------------------------------
 
@@ -329,55 +464,49 @@ class LiveRun:
 
     # ---- side by side -------------------------------------------------------------------------
 
-    async def gather(self, calls: Sequence[Awaitable[T]], *, every: bool = False) -> list[T | None]:
-        tasks = [asyncio.ensure_future(call) for call in calls]
-        why: str | None = CUT
-        try:
-            await self._enough(tasks, len(tasks) if every else self.limits.quorum or len(tasks))
-        except asyncio.CancelledError as cancelled:
-            why = cancelled.args[0] if cancelled.args else None  # our own calls end for the reason that ended us
-            raise
-        finally:
-            late = [task for task in tasks if not task.done()]
-            for task in late:
-                task.cancel(why)
-            if late:
-                await asyncio.wait(late, timeout=LETTING_GO_S)
-        return [None if not task.done() or task.cancelled() else task.result() for task in tasks]
-
-    async def _enough(self, tasks: Sequence[asyncio.Future[T]], wanted: int) -> None:
-        """Return when all are done, or when the quorum has answered and the grace time is over."""
-        if not tasks:
-            return
-        quorum = min(wanted, len(tasks))
-        every = asyncio.Event()
-        some = asyncio.Event()
-        left, good = len(tasks), 0
-
-        def landed(task: asyncio.Future[T]) -> None:
-            nonlocal left, good
-            left -= 1
-            broken = not task.cancelled() and task.exception() is not None
-            good += not (task.cancelled() or broken or _is_failure(task.result()))
-            if good >= quorum or left == 0 or broken:
-                some.set()
-            if left == 0 or broken:
-                every.set()
-
-        for task in tasks:
-            task.add_done_callback(landed)
-        await some.wait()
-        if not every.is_set():
-            try:
-                async with asyncio.timeout(self.limits.grace_s):
-                    await every.wait()
-            except TimeoutError:
-                return
+    async def gather(
+        self,
+        calls: Sequence[Awaitable[T]],
+        *,
+        every: bool = False,
+        until: Until[T] | None = None,
+    ) -> list[T | None]:
+        return await gathered(calls, self.limits, every=every, until=until)
 
     # ---- parts --------------------------------------------------------------------------------
 
     async def judge(self, judge: Judge, request: Request, candidates: Sequence[Candidate]) -> list[Judgement]:
-        judgements = list(await judge.judge(request, candidates, self))
+        return self._recorded(await judge.judge(request, candidates, self))
+
+    async def judged(
+        self, members: Sequence[str], request: Request, judge: Judge, aim: Aim | None = None
+    ) -> tuple[list[Candidate], list[Judgement]]:
+        view = copy.copy(self)
+        if not isinstance(judge, EarlyJudge):
+            candidates = await self.generate(members, request)
+            view._aim = _aimed(aim, candidates)
+            return candidates, await view.judge(judge, request, candidates) if len(candidates) > 1 else []
+        arrivals = awaited(members)
+        early = asyncio.ensure_future(judge.judge_early(request, arrivals, view))
+        try:
+            candidates = await self._generated(arrivals, request)
+            view._aim = _aimed(aim, candidates)
+            if len(candidates) == 1:  # reviews of the only answer have nothing to decide
+                await let_go(early, why=SETTLED)
+                return candidates, []
+            return candidates, self._recorded(await early)
+        finally:
+            await let_go(early)
+
+    def decided(self, judgements: Sequence[Judgement], outstanding: Sequence[Outstanding]) -> bool:
+        if self._aim is None or not self.settles:
+            return False
+        aim, over = self._aim
+        places = range(1, min(aim.top_k, len(over)) + 1)
+        return all(decided(aim.rule, judgements, outstanding, over, place) for place in places)
+
+    def _recorded(self, said: Sequence[Judgement]) -> list[Judgement]:
+        judgements = list(said)
         for judgement in judgements:
             id_ = self.ledger.id("j")
             self.ledger.judgements[judgement] = id_
@@ -430,12 +559,17 @@ def _by_model(cards: Sequence[Card]) -> dict[str, list[str]]:
     return names
 
 
-def _is_failure(result: object) -> bool:
-    """True for what fills no quorum: nothing, a failure, a ballot that says nothing."""
-    return result is None or isinstance(result, Failure) or (isinstance(result, Judgement) and not result.about)
+def _aimed(aim: Aim | None, candidates: Sequence[Candidate]) -> tuple[Aim, tuple[str, ...]] | None:
+    return None if aim is None else (aim, tuple(candidate.id for candidate in candidates))
+
+
+def _tool_calls(candidate: Candidate) -> Mapping[str, Json]:
+    return {"tool_calls": list(candidate.tool_calls)} if candidate.tool_calls else {}
 
 
 def _why_cancelled(cancelled: asyncio.CancelledError) -> MemberError:
     if cancelled.args == (CUT,):
         return MemberError("cut: enough others had answered and the grace time was over", FailureKind.CUT)
+    if cancelled.args == (SETTLED,):
+        return MemberError("cut: it could not change the outcome any more", FailureKind.CUT)
     return MemberError("the request was cancelled", FailureKind.CANCELLED)

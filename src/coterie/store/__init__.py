@@ -4,5 +4,6 @@
 """
 
 from coterie.store.database import Database
+from coterie.store.memory import MemoryStore
 
-__all__ = ["Database"]
+__all__ = ["Database", "MemoryStore"]

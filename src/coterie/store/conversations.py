@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,13 @@ from sqlalchemy import Row, Select, case, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coterie.errors import ConfigError
-from coterie.store.keys import Keys, keys, repeated
-from coterie.store.plain import checked, dumps
+from coterie.store.keys import beginnings, keys, repeated
+from coterie.store.plain import MAX_STATE_BYTES, checked, dumps
 from coterie.store.retention import Retention
 from coterie.store.schema import CONVERSATION, TURN
 from coterie.store.transactions import Transactions, insert
 from coterie.types import Json, Message, Transcript, Turn
 
-MAX_STATE_BYTES = 256 << 10
 MAX_TEXT_BYTES = 256 << 10
 """A longer question or answer is not kept: half of one would be another text."""
 
@@ -42,12 +41,11 @@ class SqlConversations:
         sent = repeated(transcript.messages)
         if self.retention.off or not (sent or transcript.conversation):
             return None
-        found = keys(sent, transcript.scope)
 
         async def look(connection: AsyncConnection) -> Row[Any] | None:
             if transcript.conversation is not None:
-                return await self._of_name(connection, transcript.scope, transcript.conversation, found)
-            return await self._of_messages(connection, transcript.scope, found)
+                return await self._of_name(connection, transcript.scope, transcript.conversation, sent)
+            return await self._of_messages(connection, transcript.scope, sent)
 
         row = await self.transactions.read(look)
         return None if row is None else _turn(row)
@@ -90,26 +88,43 @@ class SqlConversations:
     def _kept(self) -> Select[Any]:
         return _turns().where(CONVERSATION.c.touched_at >= self.retention.cutoff())
 
-    async def _of_name(self, connection: AsyncConnection, scope: str, name: str, found: Keys) -> Row[Any] | None:
-        """The turn with these messages or these words, else the newest: whoever gives an id goes on with that one."""
-        exact, words = TURN.c.exact_key == found.exact, TURN.c.words_key == (found.words or "")
-        turns = self._kept().where(*_named(scope, name))
-        turns = turns.order_by(case((exact, 2), (words, 1), else_=0).desc(), TURN.c.id.desc())
-        return await _only(connection, turns.limit(1))
+    async def _of_name(
+        self, connection: AsyncConnection, scope: str, name: str, sent: Sequence[Message]
+    ) -> Row[Any] | None:
+        """The turn with these messages, these words or the longest beginning of them, else the newest.
 
-    async def _of_messages(self, connection: AsyncConnection, scope: str, found: Keys) -> Row[Any] | None:
-        """The turn with these messages; else the newest with these words, unless two conversations have such."""
+        Whoever gives an id goes on with that one, whatever it sends.
+        """
+        found = keys(sent, scope)
+        begun = [keys(part, scope).exact for part in beginnings(sent)]
+        nearer: list[tuple[Any, int]] = [(TURN.c.exact_key == found.exact, len(begun) + 2)]
+        nearer += [(TURN.c.words_key == (found.words or ""), len(begun) + 1)]
+        nearer += [(TURN.c.exact_key == key, len(begun) - place) for place, key in enumerate(begun)]
+        turns = self._kept().where(*_named(scope, name))
+        return await _only(connection, turns.order_by(case(*nearer, else_=0).desc(), TURN.c.id.desc()).limit(1))
+
+    async def _of_messages(self, connection: AsyncConnection, scope: str, sent: Sequence[Message]) -> Row[Any] | None:
+        """The newest turn with these messages; else with these words, unless two conversations have such; else with
+        the longest beginning of these messages.
+        """
         turns = self._kept().where(CONVERSATION.c.scope == scope, CONVERSATION.c.given.is_(False))
         newest = turns.order_by(TURN.c.id.desc()).limit(1)
+        found = keys(sent, scope)
         row = await _only(connection, newest.where(TURN.c.exact_key == found.exact))
-        if row is not None or found.words is None:
+        if row is not None:
             return row
-        alike = TURN.c.words_key == found.words
-        row = await _only(connection, newest.where(alike))
-        if row is None:
+        if found.words is not None:
+            alike = TURN.c.words_key == found.words
+            row = await _only(connection, newest.where(alike))
+            others = turns.where(alike, TURN.c.conversation_id != row.conversation_id) if row else None
+            if others is not None and not (await connection.execute(select(exists(others.subquery())))).scalar_one():
+                return row
+        begun = [keys(part, scope).exact for part in beginnings(sent)]
+        if not begun:
             return None
-        others = turns.where(alike, TURN.c.conversation_id != row.conversation_id)
-        return None if (await connection.execute(select(exists(others.subquery())))).scalar_one() else row
+        longest = case({key: place for place, key in enumerate(begun)}, value=TURN.c.exact_key)
+        shorter = turns.where(TURN.c.exact_key.in_(begun)).order_by(longest, TURN.c.id.desc())
+        return await _only(connection, shorter.limit(1))
 
     # ---- writing ----
 

@@ -21,8 +21,8 @@ DRIVER = {"sqlite": ("store", "aiosqlite"), "postgresql": ("postgres", "asyncpg"
 class Database:
     """A SQLite file or a PostgreSQL database. The file, its folder and the tables are made where they are missing."""
 
-    url: Secret
-    """A path, ``sqlite:///path`` or ``postgresql://user:password@host/name``."""
+    url: Secret = Secret()
+    """A path, ``sqlite:///path`` or ``postgresql://user:password@host/name``; a file of the user's where left out."""
     keep_days: float | None = 30.0
     """Days that a conversation is kept after its last turn. ``None`` writes nothing of any conversation."""
     keep_texts: bool = False
@@ -33,6 +33,8 @@ class Database:
     """Seconds since 1970, UTC."""
 
     def __post_init__(self) -> None:
+        if self.url:
+            address.read(self.url.reveal())
         if self.keep_days is not None and not self.keep_days > 0:
             raise ValueError(f"keep_days must be greater than 0, not {self.keep_days!r}; None keeps no conversation")
         if not self.wait_s > 0:
@@ -47,10 +49,9 @@ class Database:
     async def open(self) -> AsyncIterator[Store]:
         """The store, its tables brought up to date. It lives on this event loop.
 
-        Raises `ConfigError` for a URL that cannot be read, `MissingExtra`, and `StoreError` for a database that
-        cannot be reached or was made by a newer version.
+        Raises `MissingExtra`, and `StoreError` for a database that cannot be reached or was made by a newer version.
         """
-        where = address.read(self.url.reveal())
+        where = address.read(self.url.reveal() or _users_own())
         extra, driver = DRIVER[where.kind]
         for module in ("sqlalchemy", "greenlet", "alembic", driver):
             if find_spec(module) is None:
@@ -59,3 +60,10 @@ class Database:
 
         async with opened(self, where) as store:
             yield store
+
+
+def _users_own() -> str:
+    """The file that serves whoever names none."""
+    from platformdirs import user_data_path
+
+    return str(user_data_path("coterie", appauthor=False) / "coterie.db")

@@ -24,6 +24,10 @@ UNSAID = frozenset({"cache_control"})
 """Entries of a content part that say how to process it, and move as a conversation grows."""
 
 
+MOST_BEGINNINGS = 8
+"""So many answers back the turn is looked for that a conversation goes on from."""
+
+
 @dataclass(frozen=True)
 class Keys:
     """What a turn is found by: 64 hexadecimal digits each."""
@@ -52,6 +56,16 @@ def repeated(messages: Sequence[Message]) -> tuple[Message, ...]:
     while end and messages[end - 1].role != "assistant":
         end -= 1
     return tuple(messages[:end])
+
+
+def beginnings(sent: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
+    """What earlier turns than the last may have left of `sent`: all up to each answer before the last, longest first.
+
+    The last turn may be missing where its answer was stopped half-way, or given by somebody who keeps nothing.
+    """
+    ends = [place for place, message in enumerate(sent) if message.role == "assistant" and place + 1 < len(sent)]
+    for place in reversed(ends[-MOST_BEGINNINGS:]):
+        yield tuple(sent[: place + 1])
 
 
 def _digest(kind: str, scope: str, content: Json) -> str:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 
 from coterie.errors import ConfigError, StoreError
-from coterie.store.schema import MAX_NAME_CHARS
 from coterie.types import Json, encodable
+
+MAX_NAME_CHARS = 200
+"""Ids, scopes, spaces and keys."""
+
+MAX_STATE_BYTES = 256 << 10
+"""What a turn may leave for the next one, as JSON."""
+
+MAX_VALUE_BYTES = 16 << 20
+"""A record's value as JSON: a bandit's matrices fit, a data set does not."""
 
 
 def dumps(value: Json, what: str, max_bytes: int) -> str:

@@ -11,13 +11,10 @@ from typing import Any
 from sqlalchemy import Insert, Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coterie.store.plain import checked, dumps
+from coterie.store.plain import MAX_VALUE_BYTES, checked, dumps
 from coterie.store.schema import RECORD
 from coterie.store.transactions import Transactions, insert
 from coterie.types import Json, Record
-
-MAX_VALUE_BYTES = 16 << 20
-"""A record's value as JSON: a bandit's matrices fit, a data set does not."""
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from coterie.store.plain import MAX_NAME_CHARS
+
 REVISION = "0002"
 """The last migration: what this version reads and writes."""
 
 REVISION_TABLE = "coterie_revision"
-
-MAX_NAME_CHARS = 200
-"""Ids, scopes, spaces and keys."""
 
 METADATA = MetaData()
 

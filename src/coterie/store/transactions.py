@@ -36,6 +36,7 @@ class Transactions:
         self.where = where
         self.wait_s = wait_s
         self.engine = engine(where, wait_s)
+        self._closed = False
         self._under_way: set[asyncio.Task[Any]] = set()
         # Tasks of this process queue here; SQLite's own waiting polls, and knows no order.
         self._places = asyncio.Semaphore(1 if where.kind == "sqlite" else MAX_WRITERS)
@@ -60,7 +61,8 @@ class Transactions:
             await asyncio.shield(self._begun(self._checkpoint()))
 
     async def close(self) -> None:
-        """Afterwards every transaction has ended and no connection is left."""
+        """Afterwards every transaction has ended, no connection is left, and none is made any more."""
+        self._closed = True
         while self._under_way:
             await asyncio.wait(self._under_way)
         await self.engine.dispose()
@@ -77,6 +79,8 @@ class Transactions:
             task.exception()  # looked at, for the case that nobody waits any more
 
     async def _transaction(self, work: Work[T], wait_s: float, options: Mapping[str, Any]) -> T:
+        if self._closed:  # connections made now would outlive the store
+            raise StoreError(f"the store at {self.where.shown!r} was closed")
         with self._translated(wait_s):
             # SQLite bounds its waiting by itself; a server that has gone away says nothing.
             async with asyncio.timeout(None if self.where.kind == "sqlite" else wait_s):
@@ -86,6 +90,8 @@ class Transactions:
                         return await work(connection)
 
     async def _checkpoint(self) -> None:
+        if self._closed:
+            return
         with self._translated(self.wait_s):
             async with self.engine.connect() as connection:
                 driver: Any = (await connection.get_raw_connection()).driver_connection

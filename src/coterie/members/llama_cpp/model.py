@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -101,6 +102,32 @@ class LlamaCppModel:
             yield LlamaSession(self.engine, context)
         finally:
             native.take_back(context)
+
+    async def first_fitting(self, requests: Sequence[Request], texts: Sequence[str] = ()) -> int:
+        """Of requests that grow shorter, the place of the first with room for the reply, or for each of `texts`.
+
+        By this member's own tokens: what stands here and what `generate` refuses cannot differ. The last
+        place where none fits.
+        """
+        vocabulary, limit = self.engine.vocabulary, self.engine.spec.context_tokens
+
+        def search() -> int:
+            room = limit - self._after(requests[0], texts)
+            return bisect_left(
+                range(len(requests) - 1),
+                True,
+                key=lambda place: len(self.form.prompt(requests[place], vocabulary).tokens) <= room,
+            )
+
+        return await self.engine.prepare(search)
+
+    def _after(self, request: Request, texts: Sequence[str]) -> int:
+        """Tokens that what follows the prompt takes; a reply is left half of the context at most."""
+        if texts:
+            lead = self.form.prompt(request, self.engine.vocabulary).lead
+            return max(len(self.engine.vocabulary.encode(lead + text)) for text in texts)
+        wanted = request.sampling.max_tokens or self.defaults.max_tokens or 1
+        return min(wanted, self.engine.spec.context_tokens // 2)
 
     async def prompt(self, request: Request) -> Prompt:
         """`request` as this member's tokens. Raises `MemberError` when they leave no room for an answer."""
