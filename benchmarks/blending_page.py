@@ -105,7 +105,7 @@ def _head(found: Found, command: str) -> Iterator[str]:
     yield from paragraphs("""
         The floor is the least that these times allow. It is computed from the mock's own waits and from whose answers
         each call has read, as the mock saw it, and not from our trace: a review begins when its reviewer is free and
-        the answers that it speaks of are there, so nobody waits for its own. All ballots are waited for (`early_stop:
+        the answers that it speaks of are there, and its reviewer's own. All ballots are waited for (`early_stop:
         false`).""")
     single, held = found.samples[0].scale, found.savings[0].held[0].scale
     yield from setting(PACKAGES)
@@ -161,7 +161,8 @@ def _in_words(found: Found) -> Iterator[str]:
     ours = [found.wall_s(OUR_BLENDER) / found.wall_s(side) for side in PEERS]
     alone = [found.wall_s(side) for side in (REFERENCE_RANKER, OUR_RANKER)]
     yield from paragraphs(f"""
-        **The ranker is not what costs.** All {pairs} pairs take {REFERENCE_BLENDER.ranker.rank_s(found.size):.2f} s
+        **A ranker need not cost what the reference's loop does.** All {pairs} pairs take
+        {REFERENCE_BLENDER.ranker.rank_s(found.size):.2f} s
         in the reference's loop and {1000 * OUR_BLENDER.ranker.rank_s(found.size):.0f} ms in ours; the fuser takes
         {FUSER.seconds} s. With our ranker LLM-Blender still takes {min(ours):.1f} to {max(ours):.1f} times as long as
         Peer-Blending, and without its fuser, its first answer taken, {alone[0]:.2f} s with the reference's ranking

@@ -1,8 +1,8 @@
 """The least time that a request can take, from how long its calls wait and from what each of them has to wait for.
 
 Nothing is taken from a clock or from our trace: the waits are the mock's own, and so is what a call has
-read. Members answer at once. A review begins when the answers that it speaks of are there, which its
-reviewer's own is not among, and when its member has room for it. Then the ranking, then the final answer.
+read. Members answer at once. A review begins when the answers that it speaks of are there, and its reviewer's own
+(nobody votes who has not answered), and when its member has room for it. Then the ranking, then the final answer.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _release(review: Served, there: dict[str, float]) -> float:
         raise RuntimeError(f"a review by {review.model} has read no answer that the mock knows")
     if strangers := [author for author in review.read if author not in there]:
         raise RuntimeError(f"{review.model} has read an answer by {strangers!r}, who were not asked for one")
-    return max(there[author] for author in review.read)
+    return max(there[author] for author in (*review.read, review.model) if author in there)
 
 
 def _last_end(jobs: Sequence[tuple[float, float]], writes_until: float, at_once: int | None) -> float:

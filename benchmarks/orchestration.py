@@ -4,7 +4,7 @@
 
 A mock pool in its own process waits 0.2 to 0.8 s a call, drawn from a hash. The critical path of a
 request is what its calls had to wait at least, computed from the mock's draws and not from our trace: a
-review waits for the others' answers and not for its reviewer's own, the synthesis for all reviews. The
+review waits for the answers that it speaks of and for its reviewer's own, the synthesis for all reviews. The
 peer is a bare gather loop that sends the same calls, the reviews once all answers are there; both sides
 take turns within the run.
 """
@@ -60,7 +60,7 @@ INTRODUCTION = """
 Peer blending with one text ballot a member (2N + 1 calls) over a mock pool on loopback, in its own process, whose calls
 wait 0.2 to 0.8 s each, drawn from a hash of model, stage and request. Any number of calls wait at once. The critical
 path comes from the mock's draws and from whose answers it saw each call read: a review waits for the others' answers
-and not for its reviewer's own, and the synthesis waits for all reviews.
+and for its reviewer's own, and the synthesis waits for all reviews.
 
 The peer is the bare loop: the same calls in `asyncio.gather` over aiohttp, without retries, budget, trace or checks. It
 reviews once all answers are there, so where the slowest to answer is also the slowest to review it takes longer than

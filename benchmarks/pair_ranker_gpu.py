@@ -76,7 +76,13 @@ class Ids:
 
 
 def pairs_of(requests: Sequence[Request]) -> list[Pair]:
-    return [Pair(str(n), str(i), str(j)) for n in range(len(requests)) for i, j in permutations(range(CANDIDATES), 2)]
+    places = _ordered_pairs(requests)
+    return [Pair(str(n), str(i), str(j)) for n in range(len(requests)) for i, j in places]
+
+
+def _ordered_pairs(requests: Sequence[Request]) -> list[tuple[int, int]]:
+    """Every two places of candidates, of which all requests have as many, in both orders."""
+    return list(permutations(range(len(requests[0].candidates)), 2))
 
 
 def reference_way(network: PairNetwork, requests: Sequence[Request], device: str) -> list[float]:
@@ -87,11 +93,11 @@ def reference_way(network: PairNetwork, requests: Sequence[Request], device: str
         sources = max(len(r.source) for r in batch) + 3
         texts = max(len(c) for r in batch for c in r.candidates) + 3
         table = {}
-        for i, j in permutations(range(CANDIDATES), 2):
+        for i, j in _ordered_pairs(requests):
             rows = [row(r.source, r.candidates[i], r.candidates[j]) for r in batch]
             table[i, j] = _padded_forward(network, rows, sources + 2 * texts, device)
         for n in range(len(batch)):
-            logits += [table[pair][n] for pair in permutations(range(CANDIDATES), 2)]
+            logits += [table[pair][n] for pair in _ordered_pairs(requests)]
     return logits
 
 

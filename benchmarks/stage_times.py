@@ -74,20 +74,20 @@ class Measured:
     """The file in which it stands."""
 
 
-H200 = "one NVIDIA H200, transformers, bf16, random weights in the published shape"
-HERE = "benchmarks/stage_times.py"
+H200 = "one NVIDIA H200, torch 2.11, random weights in the published shape"
+WHERE = "benchmarks/stage_times_gpu.py, docs/benchmarks/stage_times.md"
 
 
 def _on_h200(what: str, seconds: float) -> Measured:
-    return Measured(what, seconds, 1, H200, "2026-11-22", HERE)
+    return Measured(what, seconds, 5, H200, "2026-11-22", WHERE)
 
 
-FUSER = _on_h200("fuser, T5-XL, 1024 tokens in, 128 out, 4 beams", 4.27)
-FUSER_GREEDY = _on_h200("the same, greedy", 3.96)
-ANSWER_8B = _on_h200("an 8B member answers: 300 tokens in, 128 out", 3.06)
-REVIEW_8B = _on_h200("an 8B member writes a review: 600 in, 100 out", 2.18)
-PREFILL_8B = _on_h200("an 8B member reviews in one prefill of 600 tokens", 0.021)
-PREFILL_8B_NINE = _on_h200("nine such prefills in one batch", 0.155)
+FUSER = _on_h200("fuser, T5-XL, 1024 tokens in, 128 out, 4 beams", 5.03)
+FUSER_GREEDY = _on_h200("the same, greedy", 4.29)
+ANSWER_8B = _on_h200("an 8B member answers: 300 tokens in, 128 out", 4.27)
+REVIEW_8B = _on_h200("an 8B member writes a review: 600 in, 100 out", 3.03)
+PREFILL_8B = _on_h200("an 8B member reviews in one prefill of 600 tokens", 0.023)
+PREFILL_8B_NINE = _on_h200("nine such prefills in one batch", 0.145)
 
 FUSER_TOKENS, ANSWER_TOKENS = 128, 128
 """Written in `FUSER` and in `ANSWER_8B`."""
@@ -113,25 +113,25 @@ class RankerRate:
 
 
 REFERENCE = RankerRate(
-    "the reference's loop: a padded forward for each ordered pair of places, bf16",
-    90 / 0.45,
-    90 / 0.96,
-    1,
+    "the reference's loop on one question: a forward for each ordered pair, fp16",
+    90 / 3.15,
+    90 / 2.23,
+    5,
     H200,
     "2026-11-22",
-    HERE,
+    WHERE,
 )
 STOCK = RankerRate(
-    "ours on stock modelling, flattened and sorted by length, bf16", 90 / 0.09, 90 / 0.51, 1, H200, "2026-11-22", HERE
+    "one question on stock modelling, flattened and sorted by length, fp16",
+    90 / 0.151,
+    90 / 0.527,
+    5,
+    H200,
+    "2026-11-22",
+    WHERE,
 )
 OURS = RankerRate(
-    "ours, own forward through the engine, fp16 (long pairs: full batches)",
-    2147.0,
-    587.0,
-    3,
-    "one NVIDIA H200, torch 2.11, random weights in the published shape",
-    "2026-11-22",
-    "docs/benchmarks/pair_ranker.md",
+    "one question on our own forward, through the engine, fp16", 90 / 0.037, 90 / 0.133, 5, H200, "2026-11-22", WHERE
 )
 
 TIMES = (FUSER, FUSER_GREEDY, ANSWER_8B, REVIEW_8B, PREFILL_8B, PREFILL_8B_NINE)

@@ -351,11 +351,13 @@ class Trace:
     def _modes(self, ballots: Iterable[Judgement]) -> dict[str, BallotMode]:
         """How each reviewer was asked, as far as the order it saw answers in depends on that."""
         started = {event.call: event for event in self.of(CallStarted)}
-        asked = ((ballot.judge, started[ballot.calls[0]]) for ballot in ballots if ballot.calls)
-        return {
-            judge: BallotMode.TEXT if call.texts is None and len(call.needs) > 1 else BallotMode.POINTWISE
-            for judge, call in asked
-        }
+        modes: dict[str, BallotMode] = {}
+        for ballot in ballots:
+            if ballot.calls:
+                call = started[ballot.calls[0]]
+                listwise = call.texts is None and len(set(call.needs) & set(ballot.about)) > 1
+                modes[ballot.judge] = BallotMode.TEXT if listwise else BallotMode.POINTWISE
+        return modes
 
     def _needs(self) -> dict[str, tuple[str, ...]]:
         """What each node (call, work, candidate, judgement, ranking) directly depends on."""

@@ -243,7 +243,8 @@ def with_fault(server: FaultServer, fault: Fault, **more: Json) -> Body:
         for key, value in fault.settings.items()
     }
     names = [*GOOD, "odd"]
-    return config(server, names, method={"reviewers": names}, odd={"timeout_s": TIMEOUT_S, **filled, **more})
+    odd = {"timeout_s": TIMEOUT_S, **filled, **more}
+    return config(server, names, method={"review": {"reviewers": names}}, odd=odd)
 
 
 def nothing_of_the_fault_was_passed_on(server: FaultServer) -> bool:

@@ -244,6 +244,7 @@ def test_below_the_quorum_at_the_deadline_it_answers_from_what_there_is(kind: st
 @pytest.mark.parametrize("stage", STAGES)
 def test_cancelling_it_leaves_no_call_active_and_a_whole_trace(kind: str, stage: Stage) -> None:
     """Every member hangs at one stage; a method without that stage has answered by then."""
+
     async def work() -> None:
         reached = asyncio.Event()
 

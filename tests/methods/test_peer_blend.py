@@ -9,7 +9,19 @@ from collections.abc import Callable
 import pytest
 from scripted_committee import Asked, Cast, answers_in, ask, fixed
 
-from coterie import ConfigError, Limits, PeerBlend, PeerReview, Price, Reply, Trace, replay
+from coterie import (
+    AlternateRanking,
+    Committee,
+    ConfigError,
+    DynamicElimination,
+    Limits,
+    PeerBlend,
+    PeerReview,
+    Price,
+    Reply,
+    Trace,
+    replay,
+)
 from coterie.trace import CallStarted, RankingMade
 from coterie.types import BallotMode, FailureKind
 
@@ -286,3 +298,29 @@ def test_it_replays_under_another_rule_without_a_call() -> None:
     assert again.ranking.rule == "copeland"
     assert replay(asked.trace, {"judge": "length", "rule": "mean"}).text == "a"
     assert sum(len(player.asked) for player in players) == calls
+
+
+def test_where_all_survivors_of_a_ranked_turn_fail_those_who_were_eliminated_answer() -> None:
+    names = (*NAMES, "dan")
+    review = fixed(a=4, b=3, c=2, d=1)
+    players = [Cast(name, text, review) for name, text in zip(names, "abcd", strict=True)]
+    method = PeerBlend(names, 2, policy=DynamicElimination(expected_turns=1))
+    committee = Committee([player.member() for player in players], {"default": method})
+    with committee:
+        first = committee.ask("Who?", conversation="x")
+        assert [c.author for c in first.candidates] == ["ann", "bob", "cat", "dan"]
+        for survivor in players[:2]:
+            survivor.answer = Reply(fail=FailureKind.HTTP, error="HTTP 500")
+        second = committee.ask("And why?", conversation="x")
+    assert [c.author for c in second.candidates] == ["cat", "dan"]
+    assert any("none of ann, bob answered" in note for note in second.notes)
+
+
+def test_where_one_is_selected_one_writes_on_a_turn_without_ranking() -> None:
+    review = fixed(a=4, b=3, c=2)
+    players = [Cast(name, text, review) for name, text in zip(NAMES, "abc", strict=True)]
+    method = PeerBlend(NAMES, 3, final="select", policy=AlternateRanking())
+    with Committee([player.member() for player in players], {"default": method}) as committee:
+        assert committee.ask("Who?", conversation="x").text == "a"
+        second = committee.ask("And why?", conversation="x")
+    assert ([c.author for c in second.candidates], second.how, second.usage.calls) == (["ann"], "only", 1)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ten_questions import judged
 
 from coterie import registry
 from coterie.protocols import Policy
 from coterie.specs import build, describe
 from coterie.turns import Conversation, History, Plan, read, to_plain
 from coterie.types import Ranking
+from ten_questions import judged
 
 POLICIES: dict[str, Policy] = {
     **{name: build("policies", name) for name in sorted(registry.known("policies"))},

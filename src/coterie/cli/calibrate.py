@@ -68,7 +68,8 @@ def reviewers(
     """Learn how much each reviewer is to count, from the ballots that members cast on each other's answers.
 
     Members whose own answers are found better count more, which helps where who answers well also reviews well:
-    the last line says whether that shows. The weights are the setting `weights` of `peer_review` and `peer_blend`.
+    the last line says whether that shows. The weights are the setting `weights` of `peer_review`, in a `peer_blend`
+    that of its `review`.
     """
     _check_out(out)
     read = _read(traces, method)

@@ -9,7 +9,7 @@ from typing import Literal
 from coterie.fusers.aggregate import Aggregate
 from coterie.judges.peer_review import PeerReview
 from coterie.methods.roles import as_generator, instruction
-from coterie.methods.steps import answered, check_rule, check_top_k, everyone, fuse_or_first, standings, written
+from coterie.methods.steps import answered, check_rule, check_top_k, everyone, fuse_or_first, judged, standings, written
 from coterie.policies import FullRanking
 from coterie.protocols import Aim, Fuser, Policy, Run
 from coterie.types import Candidate, Judgement, Ranking, Request, Result
@@ -82,23 +82,28 @@ class PeerBlend:
         return everyone(self.members, self.judge, self.fuser)
 
     async def __call__(self, request: Request, run: Run) -> Result:
-        plan = await run.plan(self.policy, self.members, self.top_k)
+        plan = await run.plan(self.policy, self.members, self._top_k)
         asked = as_generator(request, self.style)
         if not plan.ranks:
             return await answered(self.fuser, request, await written(plan, self.members, asked, run), run)
-        candidates, judgements = await run.judged(plan.members, asked, self.judge, self._aim)
+        candidates, judgements = await judged(plan, self.members, asked, run, self.judge, self._aim)
         if len(candidates) == 1:
             return Result(candidates[0], "only")
         ranking = self._rank(judgements, candidates, run)
-        best = standings(ranking, judgements, candidates)[: self.top_k]
+        best = standings(ranking, judgements, candidates, self._top_k)
         return await fuse_or_first(self.fuser, request, ranking, best, run)
 
     @property
     def _aim(self) -> Aim | None:
         """What ballots are wanted for; ``None`` where each is read."""
-        if not self.early_stop or self.final == "aggregate" or not self.policy.memoryless:
+        if not self.early_stop or not self.policy.memoryless or (self.final == "aggregate" and self.top_k > 1):
             return None
-        return Aim(self.rule, 1 if self.final == "select" else self.top_k)
+        return Aim(self.rule, self._top_k)
+
+    @property
+    def _top_k(self) -> int:
+        """K; 1 where one is selected, so that nobody writes in vain on a turn without ranking."""
+        return 1 if self.final == "select" else self.top_k
 
     def _rank(self, judgements: Sequence[Judgement], candidates: Sequence[Candidate], run: Run) -> Ranking:
         """By the rule; by mean scores where no reviewer saw two answers, which is weak and said so."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from coterie.fusers.aggregate import Aggregate
 from coterie.judges.peer_review import PeerReview
-from coterie.methods.steps import answered, check_rule, check_top_k, everyone, fuse_or_first, standings, written
+from coterie.methods.steps import answered, check_rule, check_top_k, everyone, fuse_or_first, judged, standings, written
 from coterie.policies import FullRanking
 from coterie.protocols import Fuser, Judge, Policy, Run
 from coterie.types import Request, Result
@@ -40,9 +40,9 @@ class RankAndFuse:
         plan = await run.plan(self.policy, self.members, self.top_k)
         if not plan.ranks:
             return await answered(self.fuser, request, await written(plan, self.members, request, run), run)
-        candidates, judgements = await run.judged(plan.members, request, self.judge)
+        candidates, judgements = await judged(plan, self.members, request, run, self.judge)
         if len(candidates) == 1:
             return Result(candidates[0], "only")
         ranking = run.rank(self.rule, judgements, candidates)
-        best = standings(ranking, judgements, candidates)[: self.top_k]
+        best = standings(ranking, judgements, candidates, self.top_k)
         return await fuse_or_first(self.fuser, request, ranking, best, run)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from coterie.errors import ConfigError, NoAnswer
-from coterie.protocols import Fuser, Judge, Run
+from coterie.protocols import Aim, Fuser, Judge, Run
 from coterie.ranking import rule
 from coterie.turns import Plan
 from coterie.types import Candidate, Failure, Judgement, Ranking, Request, Result, Standing
@@ -39,14 +39,27 @@ async def written(plan: Plan, members: Sequence[str], request: Request, run: Run
     """
     try:
         return await run.generate(plan.members, request)
-    except NoAnswer:
-        others = [member for member in members if member not in plan.members]
-        if not others or run.expired:
-            raise
-        run.note(
-            f"none of {', '.join(plan.members)} answered, who were to write on this turn, so the others were asked"
-        )
-        return (await run.generate(others, request))[: plan.top_k]
+    except NoAnswer as failure:
+        return (await run.generate(_others(plan, members, run, failure), request))[: plan.top_k]
+
+
+async def judged(
+    plan: Plan, members: Sequence[str], request: Request, run: Run, judge: Judge, aim: Aim | None = None
+) -> tuple[list[Candidate], list[Judgement]]:
+    """What is written on a turn with a ranking, and what the judge says of it; as `written` where all of them fail."""
+    try:
+        return await run.judged(plan.members, request, judge, aim)
+    except NoAnswer as failure:
+        return await run.judged(_others(plan, members, run, failure), request, judge, aim)
+
+
+def _others(plan: Plan, members: Sequence[str], run: Run, failure: NoAnswer) -> list[str]:
+    """Who was not to write on this turn. Raises `failure` where there is nobody else, or no time."""
+    others = [member for member in members if member not in plan.members]
+    if not others or run.expired:
+        raise failure
+    run.note(f"none of {', '.join(plan.members)} answered, who were to write on this turn, so the others were asked")
+    return others
 
 
 async def answered(fuser: Fuser | None, request: Request, candidates: Sequence[Candidate], run: Run) -> Result:
@@ -56,28 +69,27 @@ async def answered(fuser: Fuser | None, request: Request, candidates: Sequence[C
     return await fuse_or_first(fuser, request, None, [Standing(candidate) for candidate in candidates], run)
 
 
-def standings(ranking: Ranking, judgements: Sequence[Judgement], candidates: Sequence[Candidate]) -> list[Standing]:
-    """The candidates in the ranking's order, each with its score and what was said of it by name."""
+def standings(
+    ranking: Ranking, judgements: Sequence[Judgement], candidates: Sequence[Candidate], top_k: int
+) -> list[Standing]:
+    """The first `top_k` candidates of the ranking, each with its score and what was said of it in particular."""
     by_id = {candidate.id: candidate for candidate in candidates}
-    return [
-        Standing(
-            by_id[id_],
-            ranking.scores[id_],
-            tuple(said for judgement in judgements if (said := _said_of(id_, judgement))),
-        )
-        for id_ in ranking.order
-    ]
+    reasons: dict[str, list[str]] = {}
+    for judgement in judgements:
+        for id_, said in _said(judgement):
+            reasons.setdefault(id_, []).append(said)
+    return [Standing(by_id[id_], ranking.scores[id_], tuple(reasons.get(id_, ()))) for id_ in ranking.order[:top_k]]
 
 
-def _said_of(id_: str, judgement: Judgement) -> str:
-    """What a judgement said of one candidate; empty where it said nothing of it in particular.
+def _said(judgement: Judgement) -> Iterator[tuple[str, str]]:
+    """What a judgement said of single candidates.
 
     What is said of each comes before what is said at all: only the former names nobody.
     """
-    of_each = dict(zip(judgement.about, judgement.reasons, strict=False))
-    if of_each:
-        return of_each.get(id_, "")
-    return judgement.reason if judgement.about == (id_,) else ""
+    if judgement.reasons:
+        yield from ((id_, said) for id_, said in zip(judgement.about, judgement.reasons, strict=True) if said)
+    elif len(judgement.about) == 1 and judgement.reason:
+        yield judgement.about[0], judgement.reason
 
 
 def first(ranking: Ranking, candidates: Sequence[Candidate]) -> Candidate:
@@ -96,7 +108,7 @@ async def fuse_or_first(
     if fuser is None or len(best) < 2:
         return Result(winner, "ranked", ranking)
     if winner.tool_calls:
-        run.note("the ranking's first calls tools, so it is the answer as it stands")
+        run.note("the first answer calls tools, so it is given as it stands")
         return Result(winner, "ranked", ranking)
     fused = await run.fuse(fuser, request, best)
     if isinstance(fused, Failure):

@@ -46,7 +46,11 @@ def swept(folder: Path, sweep: Sweep, *, ask: bool) -> tuple[Recorded, list[list
 
 
 def test_pointwise_ballots_of_the_whole_pool_serve_every_smaller_one(tmp_path: Path) -> None:
-    judges: dict[str, Judge] = {"peers": PeerReview(ballot=BallotMode.POINTWISE), "length": Length(), "random": Random()}
+    judges: dict[str, Judge] = {
+        "peers": PeerReview(ballot=BallotMode.POINTWISE),
+        "length": Length(),
+        "random": Random(),
+    }
     swept(tmp_path, Sweep(NAMES, judges=judges), ask=True)
     recorded, asked = swept(tmp_path, Sweep(NAMES, sizes=(2, 3), judges=judges), ask=False)
     assert asked == [[], [], []]

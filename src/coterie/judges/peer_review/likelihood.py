@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from coterie.judges.peer_review.reviewing import Reviewing, ids
+from coterie.judges.peer_review.reviewing import Reviewing
 from coterie.quoting import words
 from coterie.types import Candidate, Failure, Judgement, Request, TextScore
 
@@ -20,12 +20,12 @@ async def likelihood(at: Reviewing) -> Judgement:
         return at.idle
     at.run.rng("ballot", at.name, *(candidate.author for candidate in others)).shuffle(others)
     texts = [words(candidate) for candidate in others]
-    given = await at.run.score(at.name, at.request, texts, stage="review", needs=ids(others))
+    given = await at.run.score(at.name, at.request, texts, stage="review", needs=at.needs(*others))
     if isinstance(given, Failure):
         return at.failed([given])
     if not at.reviewer.less_unconditional:
         return _likely(at, others, given.scores, (given.call,))
-    bare = await at.run.score(at.name, Request(()), texts, stage="review", needs=ids(others))
+    bare = await at.run.score(at.name, Request(()), texts, stage="review", needs=at.needs(*others))
     if isinstance(bare, Failure):
         return at.failed([bare])
     return _likely(at, others, given.scores, (given.call, bare.call), less=bare.scores)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from coterie.judges import ballot
 from coterie.judges.peer_review.form import LABEL_LETTERS
-from coterie.judges.peer_review.reviewing import Reviewing, ids
+from coterie.judges.peer_review.reviewing import Reviewing
 from coterie.quoting import labels, words
 from coterie.types import Candidate, Capability, Failure, Judgement, Message, Request, Sampling
 
@@ -25,7 +25,7 @@ async def listwise(at: Reviewing) -> Judgement:
     prompt = at.form.prompt(card, at.request, texts, names, at.form.listwise(names), rng, room)
     schema = ballot.schema(names, at.form.scale) if Capability.SCHEMA in card.capabilities else None
     asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=room), schema=schema)
-    said = await at.run.ask(at.name, asked, stage="review", needs=ids(others))
+    said = await at.run.ask(at.name, asked, stage="review", needs=at.needs(*others))
     if isinstance(said, Failure):
         return at.failed([said])
     given = ballot.read(said.text, names, at.form.scale)

@@ -57,7 +57,7 @@ async def _review(at: Reviewing, candidate: Candidate) -> _Review | Failure:
     prompt = at.form.prompt(card, at.request, [words(candidate)], [label], how, rng, room)
     schema = ballot.schema(names, at.form.scale, label) if Capability.SCHEMA in card.capabilities else None
     asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=room), schema=schema)
-    said = await at.run.ask(at.name, asked, stage="review", needs=(candidate.id,))
+    said = await at.run.ask(at.name, asked, stage="review", needs=at.needs(candidate))
     if isinstance(said, Failure):
         return said
     return _Review(ballot.read(said.text, names, at.form.scale, of=label), said.call)

@@ -83,33 +83,32 @@ class Reviewing:
             """The reviews from one seat, and from another where nobody with a vote sits at this one."""
             said: dict[int, tuple[Candidate, T]] = {}
             for seat in seats:
-                said |= await self._at(seat, review)
+                reviews = [of(place, arrival) for place, arrival in self.table.on(seat, self.name)]
+                if len(reviews) > 1:
+                    return said | _all(await self.run.gather([*reviews, beyond(seat)], every=True))
+                said |= await reviews[0] if reviews else {}
                 if await self._passed(seat):
                     break
             return said
 
+        async def beyond(seat: Seat) -> dict[int, tuple[Candidate, T]]:
+            return {} if await self._passed(seat) else await along()
+
+        async def of(place: int, arrival: Arrival) -> dict[int, tuple[Candidate, T]]:
+            candidate = await arrival.candidate()
+            return {} if candidate is None else {place: (candidate, await review(candidate))}
+
         side_by_side = [along() for _ in range(min(self.table.each, len(self.seats)))]
-        said: dict[int, tuple[Candidate, T]] = {}
-        for walked in await self.run.gather(side_by_side, every=True):
-            said |= walked or {}
+        said = _all(await self.run.gather(side_by_side, every=True))
         return [said[place] for place in sorted(said)]
 
     async def _passed(self, seat: Seat) -> bool:
         """Whether somebody with a vote sits there. Nobody waits for its own answer: its way ends at its own seat."""
         return seat.reviewer == self.name or await self.table.will_vote(seat.reviewer)
 
-    async def _at(self, seat: Seat, review: Callable[[Candidate], Awaitable[T]]) -> dict[int, tuple[Candidate, T]]:
-        async def of(place: int, arrival: Arrival) -> dict[int, tuple[Candidate, T]]:
-            candidate = await arrival.candidate()
-            return {} if candidate is None else {place: (candidate, await review(candidate))}
-
-        reviews = [of(place, arrival) for place, arrival in self.table.on(seat, self.name)]
-        if len(reviews) == 1:
-            return await reviews[0]
-        said: dict[int, tuple[Candidate, T]] = {}
-        for one in await self.run.gather(reviews, every=True):
-            said |= one or {}
-        return said
+    def needs(self, *candidates: Candidate) -> tuple[str, ...]:
+        """What a call waited for that speaks of these: the answers, and the reviewer's own."""
+        return (*(candidate.id for candidate in candidates), *self.table.own(self.name))
 
     # ---- where there is no ballot ----
 
@@ -129,5 +128,5 @@ class Reviewing:
         return self.abstain(IDLE)
 
 
-def ids(candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    return tuple(candidate.id for candidate in candidates)
+def _all(said: Sequence[dict[int, T] | None]) -> dict[int, T]:
+    return {place: review for some in said for place, review in (some or {}).items()}

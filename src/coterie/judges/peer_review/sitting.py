@@ -34,8 +34,8 @@ class Sitting:
         self._table = table
         self._request = request
         self._run = run
-        self._silent: dict[str, Judgement] = {}
-        """By reviewer: the abstention after which somebody else was asked."""
+        self._silent: dict[str, tuple[Judgement, str]] = {}
+        """By reviewer: its abstention, and who was asked in its place."""
         self._settled = False
         self._awaited: Mapping[str, Outstanding] = {}
 
@@ -51,13 +51,11 @@ class Sitting:
     def _said(self, name: str, ballot: Judgement | None) -> Iterator[Judgement]:
         if not self._table.votes(name):
             return
-        first = self._silent.get(name)
-        if first is not None:
-            yield first
-        if ballot is None and first is None:
-            yield Judgement.abstain(name, _SETTLED if self._settled else _CUT)
-        if ballot is not None:
-            yield ballot
+        last = name
+        if name in self._silent:
+            abstention, last = self._silent[name]
+            yield abstention
+        yield ballot or Judgement.abstain(last, _SETTLED if self._settled else _CUT)
 
     # ---- one reviewer's turn ----
 
@@ -72,25 +70,19 @@ class Sitting:
         seat = self._table.stand_ins().get(name)
         if seat is None:
             return ballot
-        self._silent[name] = ballot
+        self._silent[name] = ballot, seat.reviewer
         return await self._ballot(seat.reviewer, [seat])
 
     async def _ballot(self, name: str, seats: Sequence[Seat]) -> Judgement | None:
-        """The ballot of a member on what lies on these seats, once it is known that it has a vote.
+        """The ballot of a member on what lies on these seats; ``None`` where its own answer does not come.
 
-        ``None`` once its own answer will not come: who failed to write is not waited for.
+        Nobody is asked to review before it has answered: who is in trouble would be in more, and its ballot would not
+        count.
         """
+        if not await self._table.will_vote(name):
+            return None
         reviewer = self._reviewers[name]
-        at = Reviewing(reviewer, self._request, self._run, self._table, seats)
-        cast = _CAST[reviewer.mode]
-        if self._table.votes(name):
-            ballot = await cast(at)
-        else:
-            both: list[Awaitable[Judgement | bool]] = [cast(at), self._table.will_vote(name)]
-            done = await self._run.gather(both, every=True, until=lambda there: there[1] is False)
-            if done[1] is not True or not isinstance(done[0], Judgement):
-                return None
-            ballot = done[0]
+        ballot = await _CAST[reviewer.mode](Reviewing(reviewer, self._request, self._run, self._table, seats))
         return replace(ballot, weight=reviewer.weight) if ballot.about else ballot
 
     # ---- when to stop ----

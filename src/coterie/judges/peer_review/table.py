@@ -48,6 +48,10 @@ class Table:
                 return True
         return not self._own[reviewer]
 
+    def own(self, reviewer: str) -> tuple[str, ...]:
+        """The ids of a reviewer's own answers, as far as they are there: its review waited for the first of them."""
+        return tuple(arrival.arrived.id for arrival in self._own[reviewer] if arrival.arrived is not None)
+
     # ---- when every answer is there ----
 
     def held(self) -> Mapping[str, tuple[int, ...]]:
