@@ -55,6 +55,15 @@ MetricOption = Annotated[
         "first is what verdicts are about. Repeat it. Default: f1, exact_match, rougeL.",
     ),
 ]
+SizeOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--n",
+        min=2,
+        help="A smaller pool, of the first so many members, with which LLM-Blender and full peer blending are tried "
+        "too. Repeat it. Default: a few sizes.",
+    ),
+]
 TopOption = Annotated[int, typer.Option("--top-k", min=1, help="LLM-Blender's K, where the pool has so many.")]
 AtOnceOption = Annotated[
     int | None,
@@ -84,6 +93,7 @@ def convqa(
     policy: PolicyOption = None,
     method: MethodOption = None,
     metric: MetricOption = None,
+    n: SizeOption = None,
     top_k: TopOption = 3,
     at_once: AtOnceOption = None,
     max_tokens: TokensOption = 64,
@@ -103,8 +113,9 @@ def convqa(
 
     metrics = metrics_of(metric)
     made = sources.ready(config, accept_gemma_terms)
-    policies = {"policies": tuple(policy)} if policy else {}
-    lineup = Lineup.of(made, method or (), top_k=top_k, temperature=temperature, **policies)
+    chosen = {"policies": tuple(policy)} if policy else {}
+    sizes = None if n is None else tuple(n)
+    lineup = Lineup.of(made, method or (), top_k=top_k, temperature=temperature, sizes=sizes, **chosen)
     from coterie.evaluation.convqa.running import Evaluation
 
     dialogues = dialogues_of(data, turns, seed)

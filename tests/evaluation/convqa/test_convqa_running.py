@@ -53,12 +53,12 @@ def evaluate(
 
 
 def rows_of(recorded: Recorded, method: str, policy: str = "") -> list[Row]:
-    return [row for row in recorded.rows if row.method == method and policy in ("", row.policy)]
+    """Of the whole pool, or of a member alone."""
+    return [row for row in recorded.rows if row.method == method and policy in ("", row.policy) and row.n != 2]
 
 
 def test_everybody_takes_part_on_every_turn(tmp_path: Path) -> None:
     recorded = evaluate(tmp_path, pool())
-    found = Counter((row.method, row.kind, row.top_k, row.policy) for row in recorded.rows)
     peers = [("Peer-Blending", "blend", 2, policy) for policy in (FULL, *REDUCED, *UNRANKED)]
     expected = [
         ("ann", "single", None, ""), ("bob", "single", None, ""), ("cat", "single", None, ""),
@@ -66,6 +66,9 @@ def test_everybody_takes_part_on_every_turn(tmp_path: Path) -> None:
         ("LLM-Blender", "blend", 3, FULL), ("LLM-Blender", "selection", 1, FULL), *peers,
         ("oracle", "oracle", None, ""),
     ]  # fmt: skip
+    small = Counter((row.method, row.top_k) for row in recorded.rows if row.n == 2)
+    assert small == {("LLM-Blender", 3): 12, ("Peer-Blending", 2): 12}
+    found = Counter((row.method, row.kind, row.top_k, row.policy) for row in recorded.rows if row.n != 2)
     assert found == dict.fromkeys(expected, 12)
     assert len(recorded.questions) == 12
     assert recorded.questions["demo", "d0", 1].gold == ("Ann Lee",)
@@ -199,6 +202,19 @@ def test_without_asking_only_what_was_recorded_is_answered(tmp_path: Path) -> No
     missing = rows_of(recorded, "Peer-Blending", FULL)
     assert missing
     assert all(row.failed.startswith("not recorded of ") for row in missing)
+
+
+def test_smaller_pools_are_the_first_so_many_members() -> None:
+    scripts = [Script(f"m{n}", {}) for n in range(12)]
+    lineup = Lineup.of(config(scripts))
+    assert lineup.smaller == (2, 4, 7, 9)
+    assert replace(lineup, sizes=(3, 12, 3)).smaller == (3,)
+    assert replace(lineup, sizes=()).smaller == ()
+    few = [entry for entry in replace(lineup, sizes=(3,)).entries() if entry.variant.n == 3]
+    assert {vars(entry.method)["members"] for entry in few} == {("m0", "m1", "m2")}
+    for size in (1, 13):
+        with pytest.raises(ConfigError, match=f"a pool of \\[{size}\\] cannot be blended"):
+            replace(lineup, sizes=(size,)).entries()
 
 
 def test_a_configuration_without_a_blend_is_refused() -> None:

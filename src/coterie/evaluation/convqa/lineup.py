@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,9 @@ from coterie.protocols import Method, Policy
 FULL = "full_ranking"
 REDUCED = ("dynamic_elimination", "alternate_ranking", "fixed_interval")
 """The thesis' three policies (3.2.1 to 3.2.3)."""
+
+FEW = 4
+"""Smaller pools that are tried where nobody says which."""
 
 UNRANKED = ("random_k", "first_k")
 """Its r = 0 (3.1.4)."""
@@ -55,6 +58,11 @@ class Lineup:
     top_k: int = 3
     """LLM-Blender's K, where the pool has so many."""
     temperature: float | None = None
+    sizes: tuple[int, ...] | None = None
+    """Of smaller pools with which LLM-Blender and full peer blending are tried too; a few where left out.
+
+    A smaller pool are the first so many members, in the configuration's order.
+    """
 
     @classmethod
     def of(cls, config: Config, others: Sequence[str] = (), **how: Any) -> Lineup:
@@ -75,9 +83,35 @@ class Lineup:
         assert pool is not None  # noqa: S101 - `of` saw to it
         return pool.members
 
+    @property
+    def smaller(self) -> tuple[int, ...]:
+        """The sizes below the whole pool's. Raises `ConfigError` for one that it has not."""
+        most = len(self.members)
+        if self.sizes is None:
+            return tuple(sorted({2 + (most - 2) * step // FEW for step in range(FEW)} - {most})) if most > 2 else ()
+        if odd := [size for size in self.sizes if not 2 <= size <= most]:
+            raise ConfigError(f"a pool of {odd!r} cannot be blended: there are {most} members, and it takes two")
+        return tuple(sorted(set(self.sizes) - {most}))
+
     def entries(self) -> list[Entry]:
         """Everybody who takes part, singles first."""
-        return [*self._singles(), *self._baselines(), *self._blenders(), *self._peers(), *self._others()]
+        blenders = self._blenders(dict.fromkeys((self._blended, 1)))
+        whole = [*self._singles(), *self._baselines(), *blenders, *self._peers(), *self._others()]
+        return whole + [entry for size in self.smaller for entry in self._of_size(size)]
+
+    def _of_size(self, size: int) -> Iterator[Entry]:
+        """LLM-Blender and full peer blending with the first `size` members."""
+        members = self.members[:size]
+        blender = replace(self.blender, members=members) if self.blender else None
+        peers = replace(self.peers, members=members) if self.peers else None
+        few = replace(self, blender=blender, peers=peers, policies=(FULL,), sizes=())
+        yield from few._blenders([self._blended])
+        yield from few._peers()
+
+    @property
+    def _blended(self) -> int:
+        """LLM-Blender's K with the whole pool, which stays its K with a smaller one: there all are fused."""
+        return min(self.top_k, len(self.members))
 
     def _singles(self) -> Iterator[Entry]:
         for member in self.members:
@@ -88,10 +122,10 @@ class Lineup:
         yield self._entry("random pick", "baseline", random)
         yield self._entry("longest answer", "baseline", BestOf(self.members, Length(), "mean"))
 
-    def _blenders(self) -> Iterator[Entry]:
+    def _blenders(self, top_ks: Iterable[int]) -> Iterator[Entry]:
         if self.blender is None:
             return
-        for top_k in dict.fromkeys((min(self.top_k, len(self.members)), 1)):
+        for top_k in top_ks:
             method = replace(self.blender, members=self.members, top_k=top_k, policy=FullRanking())
             yield self._entry("LLM-Blender", "selection" if top_k == 1 else "blend", method, FULL)
 
