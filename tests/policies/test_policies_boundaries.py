@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from ten_questions import Dice, judged, talk
 
 from coterie.errors import ConfigError
 from coterie.policies import AlternateRanking, DynamicElimination, FixedInterval, FullRanking, RandomK, RandomPick
@@ -15,6 +14,7 @@ from coterie.protocols import Policy
 from coterie.specs import build
 from coterie.turns import Conversation, History, Plan
 from coterie.types import Ranking
+from ten_questions import Dice, judged, talk
 
 DICE = Dice()
 

@@ -6,7 +6,6 @@ import random
 from typing import Protocol, cast
 
 import pytest
-from ten_questions import judged
 
 from coterie import registry
 from coterie.policies import (
@@ -25,6 +24,7 @@ from coterie.policies import (
 from coterie.protocols import Policy
 from coterie.specs import build
 from coterie.turns import History, Plan
+from ten_questions import judged
 
 
 class Known(Policy, Predictable, Protocol):

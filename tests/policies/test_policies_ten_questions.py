@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import random
 
-from ten_questions import ORDERS, POOL, Dice, K, talk
-
 from coterie.policies import (
     AlternateRanking,
     DynamicElimination,
@@ -30,6 +28,7 @@ from coterie.policies import (
 )
 from coterie.protocols import Policy
 from coterie.turns import Conversation, History, Tally
+from ten_questions import ORDERS, POOL, Dice, K, talk
 
 NO_DICE = Dice()
 """Whoever draws from it fails the test."""
