@@ -16,8 +16,9 @@ import pytest
 
 from coterie import Committee, ConfigError, RankAndFuse, ScriptedMember, Trace, replay
 from coterie.judges.engine import Engine
+from coterie.judges.keeping import Keep
 from coterie.judges.pair_ranker import PairRanker, PairRankerWeights
-from coterie.judges.pair_ranker.checkpoint import Keep, find
+from coterie.judges.pair_ranker.checkpoint import find
 from coterie.judges.pair_ranker.encoding import Pair, PairEncoder
 from coterie.judges.pair_ranker.judge import source_of
 from coterie.methods.best_of import BestOf

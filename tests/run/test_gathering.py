@@ -187,5 +187,9 @@ def test_letting_go_of_what_is_done_is_nothing() -> None:
         broken = asyncio.ensure_future(breaks("b"))
         await asyncio.wait([done, broken])
         await let_go(done, broken)
+        assert done.result() == "a"
+        assert broken.exception() is not None
+        assert not done.cancelled()
+        assert not broken.cancelled()
 
     run(work())

@@ -16,8 +16,8 @@ pytest.importorskip("accelerate", reason="training needs the extra train")
 
 import learnable  # noqa: E402
 from coterie.errors import ConfigError  # noqa: E402
+from coterie.judges.keeping import Keep  # noqa: E402
 from coterie.judges.pair_ranker import PairRankerWeights  # noqa: E402
-from coterie.judges.pair_ranker.checkpoint import Keep  # noqa: E402
 from coterie.judges.pair_ranker.encoding import Pair  # noqa: E402
 from coterie.judges.pointwise.encoding import Answer  # noqa: E402
 from coterie.judges.pointwise.judge import Pointwise, SimCLS, SummaReranker  # noqa: E402

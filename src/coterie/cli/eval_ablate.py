@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,13 @@ from coterie.cli import screen
 from coterie.cli.sources import ConfigOption, GemmaOption
 
 if TYPE_CHECKING:
-    from coterie.dialogues import Dialogue
+    from coterie.config import Config
+    from coterie.dialogues import Dialogue, Interview
     from coterie.evaluation.convqa.lineup import Lineup
+    from coterie.evaluation.convqa.running import Evaluation
+    from coterie.evaluation.convqa.sweep import Sweep
     from coterie.protocols import Fuser, Judge
+    from coterie.types import Sampling
 
 RecordingsOption = Annotated[
     Path, typer.Option("--recordings", help="What members said: recordings.jsonl in the folder of an eval convqa.")
@@ -69,8 +74,6 @@ def ablate(
     """
     from coterie.cli import sources
     from coterie.evaluation.convqa.lineup import FULL, Lineup
-    from coterie.evaluation.convqa.memory import weights_bytes
-    from coterie.evaluation.convqa.running import Evaluation
     from coterie.evaluation.convqa.sweep import Sweep
     from coterie.types import Sampling
 
@@ -88,19 +91,32 @@ def ablate(
         seed=seed,
     )
     metrics = convqa.metrics_of(metric)
-    dialogues = (
-        _by_domain(convqa.dialogues_of(data, turns, seed)) if by_domain else convqa.dialogues_of(data, turns, seed)
-    )
-    jobs = []
-    for degree in temperature or [0.0]:
-        at = replace(sweep, temperature=degree)
-        entries = tuple(at.entries(replace(lineup, temperature=degree)))
-        sampling = Sampling(temperature=degree, max_tokens=max_tokens)
-        memory = {entry.key: weights_bytes(entry.method, made) for entry in entries}
-        jobs.append(Evaluation(dialogues, entries, convqa.interview_of(history), sampling, seed, memory))
+    dialogues = convqa.dialogues_of(data, turns, seed)
+    if by_domain:
+        dialogues = _by_domain(dialogues)
+    of = partial(_evaluation, sweep, lineup, made, dialogues, convqa.interview_of(history))
+    jobs = [of(Sampling(temperature=degree, max_tokens=max_tokens)) for degree in temperature or [0.0]]
     header = convqa.header_of(jobs, made, lineup, metrics, at_once, "Blending, varied")
     job = convqa.Job(tuple(jobs), made, header, out, recordings, at_once, ask)
     convqa.tell(screen.run(job.done(metrics)), out)
+
+
+def _evaluation(
+    sweep: Sweep,
+    lineup: Lineup,
+    config: Config,
+    dialogues: tuple[Dialogue, ...],
+    interview: Interview,
+    sampling: Sampling,
+) -> Evaluation:
+    """Every combination at one temperature."""
+    from coterie.evaluation.convqa.memory import weights_bytes
+    from coterie.evaluation.convqa.running import Evaluation
+
+    degree = sampling.temperature
+    entries = tuple(replace(sweep, temperature=degree).entries(replace(lineup, temperature=degree)))
+    memory = {entry.key: weights_bytes(entry.method, config) for entry in entries}
+    return Evaluation(dialogues, entries, interview, sampling, sweep.seed, memory)
 
 
 def _fuser(lineup: Lineup) -> Fuser:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from coterie.errors import ConfigError
-from coterie.judges.pair_ranker.checkpoint import Keep
+from coterie.judges.keeping import Keep
 from coterie.judges.pair_ranker.segments import CHARACTERS_A_TOKEN, KEPT_TEXTS
 
 if TYPE_CHECKING:

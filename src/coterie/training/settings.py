@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from coterie.errors import ConfigError
-from coterie.judges.pair_ranker.checkpoint import Keep
+from coterie.judges.keeping import Keep
 from coterie.training.sampling import Draws, Sampling
 
 LossName = Literal["instructgpt", "BCE", "MSE", "open_instruct_BCE"]

@@ -350,7 +350,9 @@ def test_nobody_answered() -> None:
 
 def test_one_method_on_one_question() -> None:
     row = Row("d", "c", 1, "m", "blend", text="yes", quality={"bertscore": 0.5}, time_s=1.0, cost_usd=0.0)
-    sound(report_of(row))
+    report = report_of(row)
+    sound(report)
+    assert [len(table.rows) for table in report.tables if table.key == "spent"] == [1]
 
 
 def test_more_than_thirty_methods() -> None:

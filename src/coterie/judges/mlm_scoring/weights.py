@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coterie.judges.pair_ranker.checkpoint import Keep
+from coterie.judges.keeping import Keep
 from coterie.judges.pair_ranker.weights import Precision
 from coterie.judges.placement import placed
 

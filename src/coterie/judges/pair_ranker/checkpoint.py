@@ -13,10 +13,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from coterie import shipped
 from coterie.errors import ConfigError, MissingExtra
+from coterie.judges.keeping import Keep
 from coterie.types import Json
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 PREFIXES = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")
 """The pieces that mark what is what, in the order in which their ids were given out."""
-
-Keep = Literal["start", "end"]
-"""Which end of a text that is too long is kept. The published rankers were trained with its start."""
 
 ONNX = "model.onnx"
 """An exported network's file."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coterie.errors import ConfigError, MissingExtra
-from coterie.judges.pair_ranker.checkpoint import Keep
+from coterie.judges.keeping import Keep
 from coterie.judges.pair_ranker.encoding import Pair
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from coterie.errors import ConfigError
-from coterie.judges.pair_ranker.checkpoint import Keep
+from coterie.judges.keeping import Keep
 from coterie.judges.pair_ranker.weights import Precision
 from coterie.judges.placement import Placement, placed
 
