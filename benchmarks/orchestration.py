@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -66,7 +68,11 @@ The peer is the bare loop: the same calls in `asyncio.gather` over aiohttp, with
 reviews once all answers are there, so where the slowest to answer is also the slowest to review it takes longer than
 the path, and may take longer than the library; elsewhere it is what such calls cost at least in Python. Both sides take
 turns in one run and meet the same waits; a first batch opens the connections and is not counted. The mock wakes a
-little late itself; how much of the time above the path that is stands beside it (both in the median).
+little late itself; how much of the time above the path that is stands beside it (both in the median). CPU is what the
+asking process spent, a request: it depends less on who else uses the machine than wall time does.
+
+Whole processes find their modules compiled, as where the package was installed; a first run of each compiles them and
+is not counted. Their CPU is that of start, request and end.
 """
 
 QUICK = Plan(members=(4,), singles=1, batches=1, at_once=4, processes=1, scale=0.1)
@@ -91,6 +97,8 @@ class Sample:
     """How much the mock itself, being late, added to that path."""
     prompt_bytes: list[int] = field(default_factory=list)
     """Bytes asked with, in all, of the request at the same place."""
+    cpus_s: list[float] = field(default_factory=list)
+    """CPU time of the asking process a request: of each batch, or of each process."""
 
     def add(self, wall_s: float, calls: Sequence[Served]) -> None:
         """Take in one request with the calls the mock served for it."""
@@ -160,10 +168,13 @@ async def take_turns(base_url: str, sides: dict[str, Ask], samples: dict[str, Sa
             sample = samples[side]
             tags = [f"{sample.members}-{sample.at_once}-{n}-{i}" for i in range(sample.at_once)]
             progress(f"{sample.members} members, {sample.at_once} at once, {n}/{rounds}, {side}")
+            began_s = time.process_time()
             walls_s = await timed(sides[side], tags)
+            cpu_s = time.process_time() - began_s
             calls = served(base_url)
             if n == 0:
                 continue
+            sample.cpus_s.append(cpu_s / len(tags))
             for wall_s, tag in zip(walls_s, tags, strict=True):
                 sample.add(wall_s, calls[tag])
 
@@ -198,15 +209,28 @@ def measure_processes(base_url: str, plan: Plan, members: int = 4) -> list[Sampl
         for n in range(plan.processes + 1):
             for side, words in commands.items():
                 progress(f"whole processes, {n}/{plan.processes}, {side}")
-                began = time.perf_counter()
-                done = subprocess.run([*words, question(f"p{n}")], capture_output=True, text=True, check=False)
-                wall_s = time.perf_counter() - began
-                if done.returncode:
-                    raise RuntimeError(f"{side} ended with status {done.returncode}: {done.stderr}")
+                wall_s, cpu_s = process_s([*words, question(f"p{n}")], compiled_in(folder))
                 calls = served(base_url)[f"p{n}"]
                 if n > 0:  # the first one compiles
                     samples[side].add(wall_s, calls)
+                    samples[side].cpus_s.append(cpu_s)
     return list(samples.values())
+
+
+def compiled_in(folder: str) -> dict[str, str]:
+    """An environment in which modules are compiled once, as they are where a package is installed."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": folder}
+
+
+def process_s(words: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Wall and CPU time of a process from start to end. Raises where it fails."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    wall_s, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise RuntimeError(f"{words[0]} ended with status {done.returncode}: {done.stderr}")
+    return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 # ---- report -----------------------------------------------------------------------------------
@@ -218,15 +242,16 @@ def pairs(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
 
 
 def ratio_rows(samples: Sequence[Sample]) -> Iterator[str]:
-    yield "| members | at once | side | n | wall / critical path: p50 | p90 | IQR | above | of it the mock | target |"
-    yield "|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|"
+    yield "| members | at once | side | n | wall / path: p50 | p90 | IQR | above | of it the mock | CPU | target |"
+    yield "|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for sample in samples:
         median, p90, iqr = spread(sample.ratios)
         above_ms, mock_ms = statistics.median(sample.above_ms), 1000 * statistics.median(sample.mock_s)
         target = TARGETS.get((sample.members, sample.at_once)) if sample.side == OURS else None
         yield (
             f"| {sample.members} | {sample.at_once} | {sample.side} | {len(sample.ratios)} | {median:.4f} | {p90:.4f} "
-            f"| {iqr:.4f} | {above_ms:.1f} ms | {mock_ms:.1f} ms | {f'<= {target}' if target else ''} |"
+            f"| {iqr:.4f} | {above_ms:.1f} ms | {mock_ms:.1f} ms | {1000 * statistics.median(sample.cpus_s):.1f} ms "
+            f"| {f'<= {target}' if target else ''} |"
         )
 
 
@@ -244,11 +269,12 @@ def against_rows(samples: Sequence[Sample]) -> Iterator[str]:
 
 
 def process_rows(samples: Sequence[Sample]) -> Iterator[str]:
-    yield "| side | n | wall minus critical path: p50 | p90 | IQR |"
-    yield "|---|---:|---:|---:|---:|"
+    yield "| side | n | wall minus critical path: p50 | p90 | IQR | CPU: p50 |"
+    yield "|---|---:|---:|---:|---:|---:|"
     for sample in samples:
         median, p90, iqr = spread(sample.above_ms)
-        yield f"| {sample.side} | {len(sample.walls_s)} | {median:.0f} ms | {p90:.0f} ms | {iqr:.0f} ms |"
+        times = (median, p90, iqr, 1000 * statistics.median(sample.cpus_s))
+        yield f"| {sample.side} | {len(sample.walls_s)} | {' | '.join(f'{ms:.0f} ms' for ms in times)} |"
 
 
 def report(samples: Sequence[Sample], processes: Sequence[Sample], command: str) -> str:

@@ -35,7 +35,7 @@ class FaultServer:
     def __init__(self, scripts: Mapping[str, Script]) -> None:
         self.scripts = dict(scripts)
         self.requests: list[Seen] = []
-        """Requests for completions, in the order in which they came."""
+        """Requests for completions and embeddings, in the order in which they came."""
         self.connections = 0
         """Connections accepted so far."""
         self.base_url = ""
@@ -124,7 +124,7 @@ class FaultServer:
         if path.endswith("/models"):
             listed = [{"id": name, "object": "model", "owned_by": "tests"} for name in self.scripts]
             return seen, Reply(body=encode({"object": "list", "data": listed}))
-        if not path.endswith("/completions"):
+        if not path.endswith(("/completions", "/embeddings")):
             return seen, Reply(status=404, error={"message": f"no such path: {path}"})
         self.requests.append(seen)
         return seen, self._scripted(seen)

@@ -51,6 +51,9 @@ def test_the_parts_of_the_issue_are_there() -> None:
         "judges": "kind",
         "fusers": "kind",
         "policies": "kind",
+        "encoders": "kind",
+        "routers": "kind",
+        "decisions": "kind",
         "methods": "kind",
     }
 

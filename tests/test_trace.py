@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coterie.errors import TraceError
+from coterie.prospects import Choice, Prospect, Prospects, Scale
 from coterie.trace import (
     FORMAT,
     KINDS,
@@ -23,10 +24,12 @@ from coterie.trace import (
     CallScored,
     CallStarted,
     CandidateOffered,
+    ChoiceMade,
     CriticalPath,
     Event,
     JudgementMade,
     Noted,
+    ProspectsGiven,
     RankingMade,
     RunFinished,
     RunStarted,
@@ -101,6 +104,10 @@ def whole(text: str) -> Trace:
                 0.7, "r1", Ranking(("c1", "c2"), {"c1": 1.0, "c2": None}, "mean", (("c1", "c2"),), (text,)), ("j1",)
             ),
             TurnPlanned(0.8, Plan.ranked(("a", "b"), 1), 2, 3),
+            ProspectsGiven(
+                0.8, Prospects(text, Scale.ELO, (Prospect("a", 0.5, None, 3.0), Prospect("b", None))), ("w1",)
+            ),
+            ChoiceMade(0.8, Choice(("a", "b"), text, 0.25)),
             Noted(0.8, text),
             WorkDone(0.5, "w1", "pair_ranker", "rank", 0.1, ("c1",)),
             AnswerGiven(0.9, "c1", "fused", True, ("r1",)),

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from coterie.trace import CandidateOffered, JudgementMade, Noted, RankingMade, Trace
+from coterie.prospects import Choice, Prospects
+from coterie.trace import CandidateOffered, ChoiceMade, JudgementMade, Noted, ProspectsGiven, RankingMade, Trace
 from coterie.types import Candidate, Failure, How, Json, Judgement, Ranking, Usage
 
 
@@ -29,7 +30,7 @@ class Answer:
     text: str
     method: str
     how: How
-    """Fused out of several candidates, the ranking's first, the majority's, or the only one."""
+    """Fused out of several candidates, the ranking's first, the majority's, by who was chosen, or the only one."""
     candidate: Candidate
     partial: bool
     """True when fewer candidates than the quorum stood, or the deadline or the budget cut something off."""
@@ -62,6 +63,16 @@ class Answer:
         return tuple(event.judgement for event in self.trace.of(JudgementMade))
 
     @cached_property
+    def prospects(self) -> Prospects | None:
+        """What a router expected of the members, where one was asked."""
+        return next((event.prospects for event in self.trace.of(ProspectsGiven)), None)
+
+    @cached_property
+    def choice(self) -> Choice | None:
+        """Who was to be asked by that, and why."""
+        return next((event.choice for event in self.trace.of(ChoiceMade)), None)
+
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """What to know before trusting the answer."""
         of_ranking = self.ranking.notes if self.ranking else ()
@@ -85,6 +96,8 @@ class Answer:
             "candidates": [self._candidate(c, ranking) for c in self.candidates],
             "judgements": [asdict(judgement) for judgement in self.judgements],
             "ranking": asdict(ranking) if ranking else None,
+            "prospects": asdict(self.prospects) if self.prospects else None,
+            "choice": asdict(self.choice) if self.choice else None,
             "signals": [asdict(signals) for signals in self.trace.signals.values()],
             "failures": failures_json(self.failures),
             "usage": usage_json(Trace(()) if self.replayed else self.trace, self.usage),

@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,11 @@ from coterie.answer import Answer
 from coterie.config import CacheSettings, Config
 from coterie.door import Door
 from coterie.errors import ConfigError, CoterieError, NoAnswer, StoreError
+from coterie.feedback import Heard, hear
 from coterie.house import House
-from coterie.protocols import Judge, MemberSpec, Method, Policy, Store
+from coterie.methods.route import Route
+from coterie.prospects import Choice, Feedback, Prospects
+from coterie.protocols import Judge, MemberSpec, Method, Opens, Policy, Store
 from coterie.ranked import Offered, Ranked, RankGiven, as_candidates, authors_asked
 from coterie.run import Alone, Cache, Channel, KeptThread, LiveRun, Lost, ResponseCache, Seat, StreamItem, Thread
 from coterie.specs import describe
@@ -94,6 +97,7 @@ class Committee:
         self._cache = own if responses is None else responses
         self._door = Door()
         self._own = _Opened(self.config, at_once)
+        self._descriptions: dict[str, Mapping[str, Json]] = {}
         self._native: asyncio.AbstractEventLoop | None = None
         self._finalizer = weakref.finalize(self, _shut, self._door, self._own)
 
@@ -198,6 +202,62 @@ class Committee:
             raise ConfigError(f"method {name!r} asks {absent!r}, who are not among the members {list(members)!r}")
         configuration.check_pool(method, ("methods", name))
 
+    # ---- deciding without asking --------------------------------------------------------------
+
+    def route(self, question: Question, method: str = "default", **how: Any) -> tuple[Prospects, Choice]:
+        """What the method's router expects of its members for `question`, and who would be asked; nobody is.
+
+        Nothing is kept of it. `how` may give `limits`, `sampling` and `seed`, as in `ask`. Raises `ConfigError` for a
+        method that does not route, or a decision that cannot be made.
+        """
+        self._check_sync("aroute")
+        return self._door.run(self._routed(self._order(question, method, **how)))
+
+    async def aroute(self, question: Question, method: str = "default", **how: Any) -> tuple[Prospects, Choice]:
+        """See `route`. Many at once share the encoder's batches."""
+        return await self._here(self._routed(self._order(question, method, **how)))
+
+    async def aprospects(self, question: Question, method: str = "default", **how: Any) -> Prospects:
+        """What the method's router expects, where it does not matter who would be asked; see `aroute`."""
+        return (await self._here(self._foreseen(self._order(question, method, **how))))[1]
+
+    async def _routed(self, order: _Order) -> tuple[Prospects, Choice]:
+        run, prospects = await self._foreseen(order)
+        return prospects, run.decide(order.method.decision, prospects)  # type: ignore[attr-defined]
+
+    async def _foreseen(self, order: _Order) -> tuple[LiveRun, Prospects]:
+        method = order.method
+        if not isinstance(method, Route):
+            raise ConfigError(f"the method {order.name!r} chooses nobody: {type(method).__name__} is no route")
+        await self._own.open_ahead(method)
+        cards = (self.config.members[name].card for name in method.pool)
+        seats = {card.name: Seat(card, None, "nobody is asked") for card in cards}
+        run = LiveRun(order.request, seats, order.limits, seed=order.seed, house=self._own.house)
+        run.routing.store = self._own.store
+        return run, await run.forecast(method.router, order.request, method.pool)
+
+    # ---- hearing how it was -------------------------------------------------------------------
+
+    def feedback(self, run: str, feedback: Feedback) -> Heard:
+        """Afterwards what is said of the answer with that id is kept, and a router that learns has learned from it.
+
+        Only where the store that the run was made with is this committee's own is anything known of the run.
+        Raises `StoreError`, and `ConfigError` for members that there are none of.
+        """
+        self._check_sync("afeedback")
+        return self._door.run(self._heard(run, feedback))
+
+    async def afeedback(self, run: str, feedback: Feedback) -> Heard:
+        """See `feedback`."""
+        return await self._here(self._heard(run, feedback))
+
+    async def _heard(self, run: str, feedback: Feedback) -> Heard:
+        checked(run, "a run's id")
+        for member in (feedback.preferred, feedback.over):
+            if member is not None and member not in self.config.members:
+                raise ConfigError(f"{member!r} is not among the members {list(self.config.members)!r}")
+        return await hear(run, feedback, self.config.methods, await self._own.store())
+
     # ---- where it happens ---------------------------------------------------------------------
 
     def _check_sync(self, instead: str) -> None:
@@ -252,7 +312,7 @@ class Committee:
     async def _answer(self, order: _Order, channel: Channel | None) -> Answer:
         seats = await self._own.seats(order.method.asks)
         await self._own.open_ahead(order.method)
-        spec = (order.name, describe("methods", order.method))
+        spec = (order.name, self._described(order))
         thread = await self._thread(order)
         run = LiveRun(
             order.request,
@@ -264,8 +324,16 @@ class Committee:
             house=self._own.house,
             method=spec,
         )
-        run.thread = thread
+        run.thread, run.routing.store = thread, self._own.store
         return await conduct(run, order.method, order.name, order.on_trace)
+
+    def _described(self, order: _Order) -> Mapping[str, Json]:
+        """The method as plain data. Those of the configuration stay what they are, so each is described once."""
+        if order.method is not self.config.methods.get(order.name):
+            return describe("methods", order.method)
+        if order.name not in self._descriptions:
+            self._descriptions[order.name] = describe("methods", order.method)
+        return self._descriptions[order.name]
 
     async def _thread(self, order: _Order) -> Thread:
         """What is kept of the conversation; no store is touched for a method that keeps nothing."""
@@ -365,9 +433,8 @@ class _Opened:
         return {name: self._seats[name] for name in self._config.members if name in wanted}
 
     async def open_ahead(self, method: Method) -> None:
-        """What the method's judge and fuser need is open: no deadline of a request strikes weights while they load."""
-        parts = (getattr(method, name, None) for name in ("judge", "fuser"))
-        await asyncio.gather(*(self.house.once(spec) for part in parts for spec in getattr(part, "opens", ())))
+        """What the method's parts need is open: no deadline of a request strikes weights while they load."""
+        await asyncio.gather(*(self.house.once(spec) for spec in _opens(method)))
 
     async def _open(self, spec: MemberSpec) -> Seat:
         try:
@@ -389,6 +456,14 @@ class _Opened:
             await house.__aexit__(None, None, None)
 
 
+def _opens(method: Method) -> Iterator[Opens[Any]]:
+    """What a method, its parts and a method behind it need open."""
+    parts = [getattr(method, name, None) for name in ("judge", "fuser", "router")]
+    yield from (spec for part in parts for spec in getattr(part, "opens", ()))
+    if (then := getattr(method, "then", None)) is not None:
+        yield from _opens(then)
+
+
 def _shut(door: Door, opened: _Opened) -> None:
     """Close what is open behind the door, and the door."""
     if door.is_here:  # a forgotten committee was collected by its own loop's thread
@@ -406,6 +481,7 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         result = await method(run.request, run)
         run.answer(result)
         await run.remember(result)
+        await run.keep_for_feedback(result)
         status = "answered"
     except NoAnswer as error:
         status, failed = "no_answer", str(error)

@@ -140,6 +140,8 @@ def check_pool(method: Method, path: Sequence[str] = ()) -> None:
 
 
 def _check_members(method: Method, members: Mapping[str, Any], path: Sequence[str]) -> None:
+    if (then := getattr(method, "then", None)) is not None:
+        _check_members(then, members, (*path, "then"))
     if not method.asks:
         raise Misfit((*path, "members"), f"it names no member; there are {', '.join(members)}")
     for name in method.asks:

@@ -7,6 +7,7 @@
     |-- NoAnswer           no member gave anything to answer from (exit status 1)
     |-- MemberError        one call to one member failed; the run turns it into a `Failure`
     |-- TraceError         a trace file that cannot be read
+    |-- RouterError        a router or its encoder that cannot say anything now
     |-- StoreError         the store cannot be opened, read or written
     `-- ModelFilesError    a local model that cannot be fetched or found
 
@@ -75,6 +76,10 @@ class MemberError(CoterieError):
 
 class TraceError(CoterieError):
     """A trace file that cannot be read."""
+
+
+class RouterError(CoterieError):
+    """A router or its encoder that cannot say anything now (an endpoint that is away). No message holds a prompt."""
 
 
 class StoreError(CoterieError):

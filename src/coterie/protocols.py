@@ -10,13 +10,15 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
+from coterie.prospects import Choice, Lesson, Prospects
 from coterie.turns import Conversation, History, Plan
 from coterie.types import (
     Candidate,
     Card,
     Completion,
+    Entry,
     Failure,
     Json,
     Judgement,
@@ -33,6 +35,10 @@ from coterie.types import (
     Transcript,
     Turn,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Emit = Callable[[str], None]
 """Takes the next piece of a text while it is written. Never blocks."""
@@ -197,6 +203,25 @@ class Records(Protocol):
         ...
 
 
+class Journals(Protocol):
+    """Entries that are only ever added, and that every worker reads in one order. Errors as `Conversations`."""
+
+    async def append(self, space: str, entries: Sequence[Json]) -> int:
+        """Afterwards `entries` stand at the journal's end, all or none of them; the last one's number.
+
+        Numbers begin at 1 and leave no gap, and an entry is seen only when all before it are.
+        """
+        ...
+
+    async def since(self, space: str, number: int, limit: int = 1000) -> Sequence[Entry]:
+        """The entries after `number`, oldest first, at most `limit` of them."""
+        ...
+
+    async def discard(self, space: str) -> bool:
+        """Afterwards the journal is empty and begins anew; false when it was."""
+        ...
+
+
 class Store(Protocol):
     """What outlives a request and is shared by workers."""
 
@@ -205,6 +230,9 @@ class Store(Protocol):
 
     @property
     def records(self) -> Records: ...
+
+    @property
+    def journals(self) -> Journals: ...
 
 
 # ---- the run, as parts see it -----------------------------------------------------------------
@@ -297,6 +325,25 @@ class Run(Protocol):
 
     async def compose(self, member: str, request: Request, parents: Sequence[Candidate]) -> Candidate | Failure:
         """A text that `member` makes out of `parents`, offered as a candidate."""
+        ...
+
+    async def reply(self, member: str, request: Request) -> Candidate | Failure:
+        """What `member` writes, offered as a candidate. It is the answer, so its pieces go out while it is written."""
+        ...
+
+    async def forecast(self, router: Router, request: Request, members: Sequence[str]) -> Prospects:
+        """What `router` expects of `members`, recorded; unknown costs are told from prices where they can be.
+
+        Of a router that cannot say anything nothing is expected, and a note says why. A replay gives what was recorded.
+        """
+        ...
+
+    def decide(self, decision: Decision, prospects: Prospects) -> Choice:
+        """What `decision` makes of `prospects`, recorded. Raises `ConfigError` as the decision does."""
+        ...
+
+    async def journals(self) -> Journals:
+        """Where learners keep what they heard. Raises `StoreError` where it is out of reach."""
         ...
 
     async def work(
@@ -404,6 +451,69 @@ class Policy(Protocol):
 
         Raises `ConfigError` for a ranking of anything but the plan's members.
         """
+        ...
+
+
+# ---- before inference -------------------------------------------------------------------------
+
+
+class OpenEncoder(Protocol):
+    """An encoder that is loaded."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One vector of length 1 a text, (texts, dimensions); zeros for a text without a word.
+
+        Equal texts give equal vectors, whatever stands beside them. Raises `RouterError` where they cannot be had.
+        """
+        ...
+
+
+class Encoder(Opens[OpenEncoder], Protocol):
+    """Turns texts into vectors that lie close where texts mean alike. A frozen specification."""
+
+    @property
+    def identity(self) -> str:
+        """The same for encoders whose vectors may be compared, and only for them: model, pooling, length."""
+        ...
+
+
+class Router(Protocol):
+    """Says what to expect of each member, before any of them is asked. It calls none of them."""
+
+    async def forecast(self, request: Request, members: Sequence[str], run: Run) -> Prospects:
+        """A prospect for each of `members`, in their order; of a member it does not know, one without a quality.
+
+        Raises `RouterError`.
+        """
+        ...
+
+
+@runtime_checkable
+class Learner(Router, Protocol):
+    """A router that learns from feedback while it serves."""
+
+    @property
+    def journal(self) -> str:
+        """The journal that its lessons stand in: the same for equal learners, and only for them."""
+        ...
+
+    async def features(self, request: Request, run: Run) -> Json:
+        """What must be kept of `request` to learn from feedback on it; no text."""
+        ...
+
+    def entries(self, lesson: Lesson) -> Sequence[Json]:
+        """What the journal is to keep of `lesson`; nothing where there is nothing to learn from it."""
+        ...
+
+
+class Decision(Protocol):
+    """Turns prospects into a choice of members. Pure: it calls nobody and keeps nothing."""
+
+    def choose(self, prospects: Prospects, rng: random.Random, /) -> Choice:
+        """All members that may be asked, the chosen one first. Raises `ConfigError` where none can be chosen."""
         ...
 
 

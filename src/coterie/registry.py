@@ -1,7 +1,7 @@
 """Which parts there are: a name for each, and where its class stands. Nothing is imported until it is asked for.
 
 A package adds its own parts through entry points: in the group ``coterie.members`` (or ``judges``,
-``fusers``, ``policies``, ``methods``), ``name = "package.module:Class"``.
+``fusers``, ``policies``, ``encoders``, ``routers``, ``decisions``, ``methods``), ``name = "package.module:Class"``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import Literal
 
 from coterie.errors import ConfigError
 
-Room = Literal["members", "judges", "fusers", "policies", "methods"]
+Room = Literal["members", "judges", "fusers", "policies", "encoders", "routers", "decisions", "methods"]
 
 TAG: Mapping[Room, str] = {
     "members": "engine",
     "judges": "kind",
     "fusers": "kind",
     "policies": "kind",
+    "encoders": "kind",
+    "routers": "kind",
+    "decisions": "kind",
     "methods": "kind",
 }
 """The key that names the part, in a configuration."""
@@ -58,10 +61,36 @@ _OWN: Mapping[Room, Mapping[str, str]] = {
         "random_k": "coterie.policies.random_k:RandomK",
         "random_pick": "coterie.policies.random_pick:RandomPick",
     },
+    "encoders": {
+        "endpoint": "coterie.encoders.endpoint:EndpointEncoder",
+        "minilm": "coterie.encoders.minilm:MiniLM",
+        "sentence_transformers": "coterie.encoders.sentence_transformers:SentenceTransformersEncoder",
+        "static": "coterie.encoders.static:Static",
+    },
+    "routers": {
+        "always": "coterie.routers.always:Always",
+        "blending": "coterie.routers.blending:Blending",
+        "eagle": "coterie.routers.eagle_learner:Eagle",
+        "metallm": "coterie.routers.metallm:MetaLLM",
+        "pickllm": "coterie.routers.pickllm:PickLLM",
+        "random": "coterie.routers.random:Random",
+        "trained": "coterie.routers.trained:Trained",
+    },
+    "decisions": {
+        "best": "coterie.decisions.best:Best",
+        "budget": "coterie.decisions.budget:Budget",
+        "cheapest_above": "coterie.decisions.cheapest_above:CheapestAbove",
+        "explore": "coterie.decisions.explore:Explore",
+        "optimistic": "coterie.decisions.optimistic:Optimistic",
+        "sample": "coterie.decisions.sample:Sample",
+        "threshold": "coterie.decisions.threshold:Threshold",
+        "utility": "coterie.decisions.utility:Utility",
+    },
     "methods": {
         "best_of": "coterie.methods.best_of:BestOf",
         "peer_blend": "coterie.methods.peer_blend:PeerBlend",
         "rank_and_fuse": "coterie.methods.rank_and_fuse:RankAndFuse",
+        "route": "coterie.methods.route:Route",
         "vote": "coterie.methods.vote:Vote",
     },
 }
@@ -70,8 +99,14 @@ _OWN: Mapping[Room, Mapping[str, str]] = {
 @cache
 def known(room: Room) -> Mapping[str, str]:
     """Every part of a room by name, plugins included; a plugin cannot replace a part of ours."""
-    plugins = {point.name: point.value for point in entry_points(group=f"coterie.{room}")}
-    return {**plugins, **_OWN[room]}
+    return {**_plugins()[room], **_OWN[room]}
+
+
+@cache
+def _plugins() -> Mapping[Room, Mapping[str, str]]:
+    """What installed packages add to each room. All of them are looked through, so that is done once."""
+    points = entry_points()
+    return {room: {point.name: point.value for point in points.select(group=f"coterie.{room}")} for room in _OWN}
 
 
 def find(room: Room, name: str) -> type:

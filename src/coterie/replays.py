@@ -20,7 +20,7 @@ from coterie.protocols import Emit, Method
 from coterie.ranked import RankGiven
 from coterie.run import Alone, LiveRun, PlannedThread, Seat, Thread
 from coterie.specs import build, describe, settable
-from coterie.trace import CallStarted, CandidateOffered, Trace, TurnPlanned
+from coterie.trace import CallStarted, CandidateOffered, ProspectsGiven, Trace, TurnPlanned
 from coterie.types import Card, Completion, Failure, FailureKind, Json, Request, Scores, Usage
 
 _Key = tuple[str, tuple[str, ...] | None]
@@ -50,6 +50,8 @@ async def areplay(trace: Trace, changes: Mapping[str, Json] | None = None, on_tr
             method=(started.method, spec),
         )
         run.thread, run.settles = _thread(trace, changes or {}), False
+        if given := next(trace.of(ProspectsGiven), None):
+            run.routing.foretold = given.prospects
         answer = await conduct(run, method, started.method, on_trace)
     return replace(answer, usage=Usage(), replayed=True)
 

@@ -8,12 +8,16 @@ from typing import Any
 
 from coterie import registry
 from coterie.registry import TAG, Room
-from coterie.specs import NESTED, settable
+from coterie.specs import room_of, settable
 from coterie.store import Database
 from coterie.types import Json, Limits
 
 VARIABLE: dict[str, Json] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 """A value that comes from the environment."""
+
+
+METHOD: dict[str, Json] = {"$ref": "#/$defs/method"}
+"""A method, which may hold another one."""
 
 
 def of_config() -> dict[str, Json]:
@@ -22,7 +26,7 @@ def of_config() -> dict[str, Json]:
 
     properties = {
         "members": {"type": "object", "additionalProperties": _one_of("members"), "minProperties": 1},
-        "methods": _or_empty({"type": "object", "additionalProperties": _one_of("methods")}),
+        "methods": _or_empty({"type": "object", "additionalProperties": METHOD}),
         "limits": _or_empty(_object(Limits)),
         "cache": _or_empty(_object(CacheSettings)),
         "store": _or_empty(_object(Database)),
@@ -34,6 +38,7 @@ def of_config() -> dict[str, Json]:
         "properties": properties,
         "required": ["members"],
         "additionalProperties": False,
+        "$defs": {"method": _one_of("methods")},
     }
 
 
@@ -43,9 +48,9 @@ def _or_empty(section: dict[str, Json]) -> dict[str, Json]:
 
 
 def _one_of(room: Room) -> dict[str, Json]:
-    """Any part of a room: its name alone (judges, fusers, policies), or an object with its name and settings."""
+    """Any part of a room: an object with its name and settings; but of members and methods, its name alone as well."""
     objects = [_part(room, name) for name in sorted(registry.known(room))]
-    if room in ("judges", "fusers", "policies"):
+    if room not in ("members", "methods"):
         return {"anyOf": [{"enum": sorted(registry.known(room))}, *objects]}
     return {"anyOf": objects}
 
@@ -77,8 +82,10 @@ def _object(cls: type, leave_out: tuple[str, ...] = ()) -> dict[str, Json]:
 def _field(hint: Any) -> dict[str, Json]:
     from pydantic import TypeAdapter
 
-    if hint in NESTED:
-        return _one_of(NESTED[hint])
+    room, optional = room_of(hint)
+    if room is not None:
+        part = {"anyOf": [METHOD]} if room == "methods" else _one_of(room)
+        return {"anyOf": [*part["anyOf"], {"type": "null"}]} if optional else part
     schema: dict[str, Json] = TypeAdapter(hint).json_schema()
     plain: dict[str, Json] = _inlined(schema, schema.pop("$defs", {}))
     return plain

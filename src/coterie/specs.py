@@ -18,11 +18,19 @@ from typing import Any
 
 from coterie import registry
 from coterie.errors import ConfigError
-from coterie.protocols import Fuser, Judge, Policy
+from coterie.protocols import Decision, Encoder, Fuser, Judge, Method, Policy, Router
 from coterie.registry import TAG, Room
 from coterie.types import Json, Secret
 
-NESTED: Mapping[Any, Room] = {Judge: "judges", Fuser: "fusers", Policy: "policies"}
+NESTED: Mapping[Any, Room] = {
+    Judge: "judges",
+    Fuser: "fusers",
+    Policy: "policies",
+    Encoder: "encoders",
+    Router: "routers",
+    Decision: "decisions",
+    Method: "methods",
+}
 """Fields of these types hold parts themselves."""
 
 SECRET_WORDS = ("key", "token", "secret", "password", "headers", "proxy")
@@ -102,6 +110,13 @@ def shown(value: Json) -> str:
             return f"{value!r:.80}"
 
 
+def room_of(hint: Any) -> tuple[Room | None, bool]:
+    """The room whose parts a field of that type holds, and whether it may hold none; ``None`` for any other field."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, UnionType) else (hint,)
+    rooms = [NESTED[option] for option in options if option in NESTED]
+    return (rooms[0] if rooms else None), type(None) in options
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """``members.mini.shots[0]`` for a path of keys and places."""
     text = ""
@@ -116,7 +131,8 @@ def _fields(part: Any) -> dict[str, Json]:
 
 
 def _plain(value: Any, hint: Any = None) -> Json:
-    if room := NESTED.get(hint):
+    room, _ = room_of(hint)
+    if room is not None and value is not None:
         return describe(room, value)
     if dataclasses.is_dataclass(value):
         return _fields(value)
@@ -139,9 +155,9 @@ def _plain(value: Any, hint: Any = None) -> Json:
 def _value(hint: Any, value: Json, path: Sequence[str | int]) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
-    room = NESTED.get(hint)
+    room, optional = room_of(hint)
     if room is not None:
-        return build(room, value, path)
+        return None if value is None and optional else build(room, value, path)
     inner = _dataclass_of(hint)
     if inner is not None and isinstance(value, Mapping):
         return fill(inner, value, path)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from coterie.errors import TraceError
+from coterie.prospects import Choice, Prospects
 from coterie.signals import Signals, observe
 from coterie.turns import Plan
 from coterie.types import (
@@ -155,6 +156,23 @@ class TurnPlanned:
 
 
 @dataclass(frozen=True)
+class ProspectsGiven:
+    """What a router expected of members, before any of them was asked."""
+
+    t_s: float
+    prospects: Prospects
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChoiceMade:
+    """Who was to be asked, and why."""
+
+    t_s: float
+    choice: Choice
+
+
+@dataclass(frozen=True)
 class Noted:
     t_s: float
     text: str
@@ -189,6 +207,8 @@ Event = (
     | JudgementMade
     | RankingMade
     | TurnPlanned
+    | ProspectsGiven
+    | ChoiceMade
     | Noted
     | AnswerGiven
     | RunFinished
@@ -206,6 +226,8 @@ KINDS: Mapping[str, type[Event]] = {
     "judgement_made": JudgementMade,
     "ranking_made": RankingMade,
     "turn_planned": TurnPlanned,
+    "prospects_given": ProspectsGiven,
+    "choice_made": ChoiceMade,
     "noted": Noted,
     "answer_given": AnswerGiven,
     "run_finished": RunFinished,

@@ -478,7 +478,7 @@ class Standing:
     reasons: tuple[str, ...] = ()
 
 
-How = Literal["fused", "ranked", "voted", "only"]
+How = Literal["fused", "ranked", "voted", "routed", "only"]
 
 
 @dataclass(frozen=True)
@@ -488,7 +488,7 @@ class Result:
     candidate: Candidate
     """The answer."""
     how: How
-    """Written out of several candidates, the ranking's first, the majority's, or the only one there was."""
+    """Written out of several candidates, the ranking's first, the majority's, by who was chosen, or the only one."""
     ranking: Ranking | None = None
 
 
@@ -546,3 +546,12 @@ class Record:
     value: Json
     version: int
     """How often it was written."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a journal."""
+
+    number: int
+    """1 for the first; no number is left out."""
+    value: Json

@@ -653,9 +653,15 @@ def test_trace_show_in_json(tmp_path: Path, recorded: Recorded) -> None:
 
 def test_replay_gives_the_same_answer_without_a_call(tmp_path: Path, recorded: Recorded) -> None:
     again = coterie(tmp_path, "trace", "replay", "--json", recorded.file).json
-    for key in ("answer", "how", "author", "candidates", "ranking", "judgements", "failures", "parents"):
+    for key in ("answer", "how", "author", "candidates", "ranking", "failures", "parents"):
         assert again[key] == recorded.answer[key], key
+    assert said_by(again) == said_by(recorded.answer)
     assert again["usage"]["calls"] == 0
+
+
+def said_by(answer: Json) -> list[Json]:
+    """The judgements without the ids of their calls, which are numbered as reviews happened to begin."""
+    return [{key: value for key, value in said.items() if key != "calls"} for said in answer["judgements"]]
 
 
 def test_replay_under_another_rule_judge_or_k(tmp_path: Path, recorded: Recorded) -> None:

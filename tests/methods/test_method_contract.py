@@ -32,11 +32,17 @@ from coterie.types import BallotMode, FailureKind, Judgement
 NAMES = ("ann", "bob", "cat")
 STAGES: tuple[Stage, ...] = ("generate", "review", "fuse")
 
+CHOOSING = {"route"}
+"""Methods that choose who is asked before anybody is."""
+
 every_method = pytest.mark.parametrize("kind", sorted(registry.known("methods")))
+every_committee = pytest.mark.parametrize("kind", sorted(set(registry.known("methods")) - CHOOSING))
+"""Methods that ask all their members."""
 
 
 def least(kind: str, members: tuple[str, ...] = NAMES) -> Method:
-    method: Method = build("methods", {"kind": kind, "members": list(members)})
+    router = {"router": "random"} if kind in CHOOSING else {}
+    method: Method = build("methods", {"kind": kind, "members": list(members), **router})
     return method
 
 
@@ -74,14 +80,14 @@ def test_the_answer_is_a_candidate_in_the_trace(kind: str) -> None:
     assert asked.active == 0
 
 
-@every_method
+@every_committee
 def test_the_members_answers_are_all_there_by_author(kind: str) -> None:
     asked = ask(cast(), least(kind))
     assert {c.author: c.text for c in asked.answer.candidates} == {"ann": "aa", "bob": "bbb", "cat": "c"}
     assert min(c["rank"] for c in asked.answer.to_json()["candidates"]) == 1
 
 
-@every_method
+@every_committee
 def test_every_member_gets_the_request_as_it_was_asked(kind: str) -> None:
     players = cast()
     ask(players, least(kind))
@@ -104,7 +110,7 @@ def test_one_member_answers_alone(kind: str) -> None:
     assert len(player.asked) == 1
 
 
-@every_method
+@every_committee
 def test_one_member_left_of_three_answers_alone(kind: str) -> None:
     failing = [Cast(name, Reply(fail=FailureKind.HTTP, error=f"{name} is down")) for name in ("ann", "cat")]
     asked = ask([failing[0], Cast("bob", "Paris"), failing[1]], least(kind))
@@ -115,14 +121,14 @@ def test_one_member_left_of_three_answers_alone(kind: str) -> None:
     ]
 
 
-@every_method
+@every_committee
 def test_the_same_model_under_two_names_is_two_members(kind: str) -> None:
     asked = ask([Cast("one", "Paris"), Cast("two", "Paris")], least(kind, ("one", "two")))
     assert [c.author for c in asked.answer.candidates] == ["one", "two"]
     assert asked.answer.text in ("Paris", "fused")
 
 
-@every_method
+@every_committee
 def test_a_committee_of_thirty_answers(kind: str) -> None:
     names = tuple(f"m{n}" for n in range(30))
     asked = ask([Cast(name) for name in names], least(kind, names))
@@ -133,7 +139,7 @@ def test_a_committee_of_thirty_answers(kind: str) -> None:
 # ---- no answer --------------------------------------------------------------------------------
 
 
-@every_method
+@every_committee
 def test_when_all_fail_there_is_no_answer_and_everybody_is_named(kind: str) -> None:
     players = [Cast(name, Reply(fail=FailureKind.HTTP, error=f"{name} is down")) for name in NAMES]
     traces: list[Trace] = []
@@ -166,7 +172,7 @@ def test_a_method_without_members_says_so(kind: str) -> None:
 # ---- what it costs ----------------------------------------------------------------------------
 
 
-@every_method
+@every_committee
 @pytest.mark.parametrize("price", [None, Price(1.0, 2.0), Price(0.0, 0.0)])
 def test_it_spends_what_its_events_say(kind: str, price: Price | None) -> None:
     asked = ask([player.member(price=price) for player in cast()], least(kind))
@@ -180,7 +186,7 @@ def test_it_spends_what_its_events_say(kind: str, price: Price | None) -> None:
     assert asked.trace.finished.usage == usage
 
 
-@every_method
+@every_committee
 def test_a_failure_of_unknown_cost_makes_the_sum_unknown(kind: str) -> None:
     broken = Cast("cat", Reply("hal", fail=FailureKind.TRUNCATED)).member(price=Price(1.0, 2.0))
     asked = ask([*(p.member(price=Price(1.0, 2.0)) for p in cast()[:2]), broken], least(kind))
@@ -189,7 +195,7 @@ def test_a_failure_of_unknown_cost_makes_the_sum_unknown(kind: str) -> None:
     assert asked.trace.bill.known_usd > 0
 
 
-@every_method
+@every_committee
 @pytest.mark.parametrize("max_calls", range(1, 9))
 def test_it_never_makes_more_calls_than_allowed(kind: str, max_calls: int) -> None:
     players = cast()
@@ -216,7 +222,7 @@ def test_retries_count_as_calls(kind: str) -> None:
 # ---- what it waits for ------------------------------------------------------------------------
 
 
-@every_method
+@every_committee
 def test_a_hanging_member_is_cut_once_the_quorum_has_answered(kind: str) -> None:
     players = [Cast("ann", "aa"), Cast("bob", "bbb"), Cast("cat", Reply("half", hang=True))]
     asked = ask(players, least(kind), Limits(quorum=2, grace_s=0.02))
@@ -227,7 +233,7 @@ def test_a_hanging_member_is_cut_once_the_quorum_has_answered(kind: str) -> None
     assert asked.active == 0
 
 
-@every_method
+@every_committee
 def test_below_the_quorum_at_the_deadline_it_answers_from_what_there_is(kind: str) -> None:
     players = [Cast("ann", "Paris"), Cast("bob", Reply(hang=True)), Cast("cat", Reply(hang=True))]
     asked = ask(players, least(kind), Limits(quorum=2, deadline_s=0.1))
@@ -309,7 +315,7 @@ def test_replay_holds_for_every_kind_of_ballot(kind: str, mode: BallotMode) -> N
     assert (again.text, again.ranking, again.failures) == (asked.answer.text, asked.answer.ranking, ())
 
 
-@every_method
+@every_committee
 def test_a_replay_repeats_failures(kind: str) -> None:
     players = [Cast("ann", "aa"), Cast("bob", Reply(fail=FailureKind.HTTP, error="HTTP 500")), Cast("cat", "c")]
     asked = ask(players, least(kind))
@@ -318,7 +324,7 @@ def test_a_replay_repeats_failures(kind: str) -> None:
     assert [(f.member, f.error, f.kind) for f in again.failures] == [("bob", "HTTP 500", FailureKind.HTTP)]
 
 
-@every_method
+@every_committee
 def test_a_replay_of_a_run_that_was_cut_short_gives_the_same_answer(kind: str) -> None:
     players = [Cast("ann", "aa"), Cast("bob", "bbb"), Cast("cat", Reply("half", hang=True))]
     asked = ask(players, least(kind), Limits(quorum=2, grace_s=0.02))
@@ -348,7 +354,7 @@ def test_a_method_is_a_value_that_can_be_written_down(kind: str) -> None:
     assert (type(method).__doc__ or "").strip()
 
 
-@every_method
+@every_committee
 def test_it_asks_nobody_whom_it_does_not_name(kind: str) -> None:
     players = [*cast(), Cast("dan"), Cast("eve")]
     ask(players, least(kind))

@@ -89,7 +89,7 @@ def test_turns_go_whole_and_oldest_first_and_instructions_and_the_last_question_
 
 @given(requests(), st.integers(16, 600))
 def test_as_few_turns_go_as_make_room_for_the_reply(request: Request, window: int) -> None:
-    sent = asyncio.run(within(request, window, object()))
+    sent = asyncio.run(within(Cuts(request), window, object()))
     every = Cuts(request)
     assert sent.request is every[sent.left_out] or sent.request == every[sent.left_out]
     room = window - reply_tokens(request.sampling, window)
@@ -101,7 +101,7 @@ def test_as_few_turns_go_as_make_room_for_the_reply(request: Request, window: in
 
 @given(requests())
 def test_where_nobody_knows_the_window_all_of_it_is_sent(request: Request) -> None:
-    assert asyncio.run(within(request, None, object())) == Sent(request)
+    assert asyncio.run(within(Cuts(request), None, object())) == Sent(request)
 
 
 def test_a_question_between_a_call_and_its_result_begins_no_turn() -> None:
@@ -116,7 +116,7 @@ def test_a_question_between_a_call_and_its_result_begins_no_turn() -> None:
 def test_a_conversation_of_one_turn_is_left_alone(roles: list[Role]) -> None:
     request = Request(tuple(Message(role, "x" * 1000) for role in roles))
     assert list(Cuts(request)) == [request]
-    assert asyncio.run(within(request, 16, object())).request is request
+    assert asyncio.run(within(Cuts(request), 16, object())).request is request
 
 
 @pytest.mark.parametrize(("max_tokens", "room"), [(None, 250), (10, 10), (500, 500), (501, 500), (100_000, 500)])
@@ -161,7 +161,7 @@ def test_a_model_that_counts_its_tokens_is_asked_and_not_estimated() -> None:
     request = Request((*said, Message("user", "one more")))
 
     async def left_out(window: int, texts: Sequence[str] = ()) -> int:
-        return (await within(request, 10, Counting(window), texts)).left_out
+        return (await within(Cuts(request), 10, Counting(window), texts)).left_out
 
     assert [asyncio.run(left_out(window)) for window in (403, 402, 203, 3, 1)] == [0, 1, 2, 4, 4]
     assert asyncio.run(left_out(403, ("a b",))) == 1

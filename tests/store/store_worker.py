@@ -65,12 +65,25 @@ async def talk(store: Store, name: str) -> None:
         say(number)
 
 
+async def note(store: Store, space: str, who: str, times: str) -> None:
+    """Add pairs of entries to a journal, and say the second one's number once both are kept."""
+    say("ready")
+    for number in range(1, int(times) + 1):
+        say(await store.journals.append(space, [[who, number, "first"], [who, number, "second"]]))
+
+
 async def look(_store: Store) -> None:
     """Open it, and no more."""
     say("ready")
 
 
-TASKS: dict[str, Callable[..., Awaitable[None]]] = {"count": count, "hold": hold, "talk": talk, "look": look}
+TASKS: dict[str, Callable[..., Awaitable[None]]] = {
+    "count": count,
+    "hold": hold,
+    "talk": talk,
+    "note": note,
+    "look": look,
+}
 
 
 async def main(task: str, url: str, *rest: str) -> None:

@@ -12,7 +12,8 @@ from stores import Where
 from coterie.errors import ConfigError, StoreError
 from coterie.protocols import Store
 from coterie.store import Database
-from coterie.store.plain import MAX_VALUE_BYTES
+from coterie.store.plain import MAX_VALUE_BYTES, ROUTED
+from coterie.store.retention import DAY_S
 from coterie.types import Json, Record, Secret
 
 
@@ -164,5 +165,32 @@ def test_waiting_for_another_writer_has_an_end_and_one_who_dies_frees_the_record
                 holder.kill()
                 holder.communicate()
             assert await store.records.update("count", "n", plus(1)) == Record("count", "n", 8, 2)
+
+    asyncio.run(main())
+
+
+def test_what_is_known_of_a_run_goes_with_the_days_to_keep(url: str) -> None:
+    async def main() -> None:
+        now = [1_000_000_000.0]
+        database = Database(Secret(url), keep_days=2.0, clock=lambda: now[0])
+        async with database.open() as store:
+            await store.records.update(ROUTED, "old", plus(1))
+            await store.records.update("elo", "gpt", plus(1))
+            now[0] += 1.5 * DAY_S
+            await store.records.update(ROUTED, "young", plus(2))
+            now[0] += 1.0 * DAY_S
+            await store.records.update(ROUTED, "new", plus(3))
+            found = [await store.records.get(ROUTED, run) for run in ("old", "young", "new")]
+            assert [record and record.value for record in found] == [None, 2, 3]
+            assert await store.records.get("elo", "gpt") is not None
+
+    asyncio.run(main())
+
+
+def test_of_a_run_nothing_is_kept_where_that_is_off(url: str) -> None:
+    async def main() -> None:
+        async with Database.at(url, keep_days=None).open() as store:
+            assert (await store.records.update(ROUTED, "run", plus(1))).value == 1
+            assert await store.records.get(ROUTED, "run") is None
 
     asyncio.run(main())

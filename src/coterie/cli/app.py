@@ -7,34 +7,53 @@ configuration. 130: interrupted.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from coterie._version import __version__
-from coterie.cli import ask, calibrate, chat, config, export, init, members, methods, models, screen, trace, train
-from coterie.cli import eval as evaluation
+from coterie.cli import screen
+from coterie.cli.commands import Commands
 from coterie.errors import ConfigError, CoterieError
+
+COMMANDS = {
+    "ask": "coterie.cli.ask:ask",
+    "chat": "coterie.cli.chat:chat",
+    "feedback": "coterie.cli.feedback:feedback",
+    "init": "coterie.cli.init:init",
+    "members": "coterie.cli.members:members",
+    "methods": "coterie.cli.methods:methods",
+    "route": "coterie.cli.route:route",
+    "calibrate": "coterie.cli.calibrate:app",
+    "config": "coterie.cli.config:app",
+    "eval": "coterie.cli.eval:app",
+    "export": "coterie.cli.export:app",
+    "models": "coterie.cli.models:app",
+    "trace": "coterie.cli.trace:app",
+    "train": "coterie.cli.train:app",
+}
+"""Where each command stands: a function, or an application with commands of its own. Help names them in this order."""
+
+
+class Group(TyperGroup):
+    """The command with those of `COMMANDS`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": Commands(COMMANDS)})
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
 
 app = typer.Typer(
     name="coterie",
+    cls=Group,
     help="A committee of language models that answers better, cheaper or faster than any one of them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("ask")(ask.ask)
-app.command("chat")(chat.chat)
-app.command("init")(init.init)
-app.command("members")(members.members)
-app.command("methods")(methods.methods)
-app.add_typer(calibrate.app, name="calibrate")
-app.add_typer(config.app, name="config")
-app.add_typer(evaluation.app, name="eval")
-app.add_typer(export.app, name="export")
-app.add_typer(models.app, name="models")
-app.add_typer(trace.app, name="trace")
-app.add_typer(train.app, name="train")
 
 
 def _version(wanted: bool) -> None:

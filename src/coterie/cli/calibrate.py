@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coterie.cli import screen
+from coterie.cli import calibrate_router, screen
 from coterie.cli.sources import JsonOption
 from coterie.errors import ConfigError, TraceError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from coterie.trace import Trace
 
 app = typer.Typer(help="Learn settings out of recorded traces; no member is called.", no_args_is_help=True)
+app.command("router")(calibrate_router.router)
 
 MANY = 50
 """Traces, from which on reading them is worth a word."""
@@ -104,7 +105,7 @@ def _read(paths: Sequence[Path], method: str | None) -> Read:
     """The reviews in all traces, one trace in memory at a time. Raises `TraceError` for a named file that is none."""
     from coterie.reviewers import reviews_of
 
-    named = list(_files(paths))
+    named = list(files(paths))
     seen: set[str] = set()
     reviews: list[Review] = []
     unreadable = repeated = runs = 0
@@ -123,7 +124,7 @@ def _read(paths: Sequence[Path], method: str | None) -> Read:
     return Read(tuple(reviews), runs, unreadable, repeated)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+def files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     """Every file, and whether it was named itself. Raises `ConfigError` for a folder without a trace."""
     for path in paths:
         if not path.is_dir():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie.cli import eval_ablate, eval_convqa, eval_fuser, screen
+from coterie.cli import eval_ablate, eval_convqa, eval_fuser, eval_router, screen
 from coterie.cli import eval_table as telling
 from coterie.cli.sources import JsonOption
 from coterie.errors import ConfigError
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from coterie.evaluation.table import Table
     from coterie.examples import Example
 
-app = typer.Typer(help="Evaluate rankers and fusers on examples whose quality is known.", no_args_is_help=True)
+app = typer.Typer(help="Evaluate rankers, fusers and routers on data whose quality is known.", no_args_is_help=True)
 app.command("fuser")(eval_fuser.fuser)
 app.command("convqa")(eval_convqa.convqa)
 app.command("ablate")(eval_ablate.ablate)
+app.command("router")(eval_router.router)
 
 DataArgument = Annotated[
     str,

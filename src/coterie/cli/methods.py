@@ -6,6 +6,7 @@ import inspect
 
 from coterie.cli import screen
 from coterie.cli.sources import ConfigOption, JsonOption
+from coterie.types import Json
 
 
 def methods(config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -18,7 +19,7 @@ def methods(config: ConfigOption = None, json: JsonOption = False) -> None:
     if json:
         screen.print_json({"methods": configured, "kinds": kinds})
         return
-    rows = [(name, spec["kind"], ", ".join(spec["members"])) for name, spec in configured.items()]
+    rows = [(name, spec["kind"], ", ".join(_members(spec))) for name, spec in configured.items()]
     screen.show(
         [
             screen.table(("method", "kind", "members"), rows),
@@ -26,6 +27,11 @@ def methods(config: ConfigOption = None, json: JsonOption = False) -> None:
             screen.table(("kind", "its answer"), kinds.items()),
         ]
     )
+
+
+def _members(spec: Json) -> list[str]:
+    """Who writes: a router's members are those of the method behind it, where it names none."""
+    return list(spec["members"] or (spec.get("then") or {}).get("members", ()))
 
 
 def _first_line(cls: type) -> str:

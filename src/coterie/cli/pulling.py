@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
-from coterie import weights
 from coterie.config import Config
-from coterie.weights import Progress, Weights
+
+if TYPE_CHECKING:
+    from coterie.weights import Progress, Weights
 
 GEMMA = "gemma-3-270m"
 
@@ -19,15 +21,21 @@ GEMMA = "gemma-3-270m"
 def pull_needed(config: Config, methods: tuple[str, ...] | None, consent: bool | None) -> None:
     """Fetch the catalogue's models that the members of `methods` (default: every member) run on."""
     asked = {name for m in methods or () if m in config.methods for name in config.methods[m].asks}
-    for name, member in config.members.items():
-        model = getattr(member, "model", "")
-        wanted = methods is None or name in asked
-        if wanted and type(member).__name__ == "LlamaCppMember" and model in weights.CATALOGUE:
+    wanted = [member for name, member in config.members.items() if methods is None or name in asked]
+    local = [member for member in wanted if type(member).__name__ == "LlamaCppMember"]
+    if not local:
+        return
+    from coterie import weights
+
+    for model in (getattr(member, "model", "") for member in local):
+        if model in weights.CATALOGUE:
             pull(weights.CATALOGUE[model], consent_to(model, consent))
 
 
 def pull(entry: Weights, consent: bool) -> None:
     """Fetch one model, unless it is here, and show how it goes on stderr."""
+    from coterie import weights
+
     if any(here.entry is entry and here.path for here in weights.listed()):
         return
     with _progress(entry) as progress:
@@ -36,6 +44,8 @@ def pull(entry: Weights, consent: bool) -> None:
 
 def consent_to(name: str, given: bool | None) -> bool:
     """Whether the person agrees to a model's terms: as given, as remembered, or as they answer on a terminal."""
+    from coterie import weights
+
     if given is not None:
         return given
     if weights.has_consent(name):

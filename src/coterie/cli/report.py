@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from coterie.answer import Answer
 from coterie.cli.screen import shortened, shown, table
+from coterie.prospects import Prospects
 from coterie.signals import Signals
 from coterie.trace import Trace
 from coterie.types import Candidate, Failure, Judgement, Ranking, Usage
@@ -18,6 +19,7 @@ HOW = {
     "fused": "written by {author} out of {parents}",
     "ranked": "{author}'s, the ranking's first",
     "voted": "{author}'s, as the majority says",
+    "routed": "{author}'s, who was chosen",
     "only": "{author}'s, the only one there was",
 }
 
@@ -27,6 +29,10 @@ def of_answer(answer: Answer) -> Iterator[RenderableType]:
     from rich.text import Text
 
     authors = {candidate.id: candidate.author for candidate in answer.candidates}
+    if answer.prospects:
+        yield from section("prospects", prospects(answer.prospects))
+    if answer.choice:
+        yield from section("choice", Text(shown(answer.choice.reason)))
     yield from section("candidates", candidates(answer.candidates, answer.ranking))
     if answer.judgements:
         yield from section("ballots", ballots(answer.judgements, authors))
@@ -62,6 +68,15 @@ def candidates(offered: Sequence[Candidate], ranking: Ranking | None) -> Rendera
         (str(ranks.get(c.id, "")), number(scores.get(c.id)), c.id, c.author, shortened(c.text, 200)) for c in offered
     ]
     return table(("rank", "score", "id", "author", "text"), rows)
+
+
+def prospects(given: Prospects) -> RenderableType:
+    """What a router expected of each member."""
+    rows = [
+        (p.member, number(p.quality), number(p.uncertainty), "unknown" if p.cost_usd is None else f"{p.cost_usd:.6f}")
+        for p in given.members
+    ]
+    return table(("member", f"quality ({given.scale})", "uncertainty", "USD"), rows)
 
 
 def ballots(judgements: Sequence[Judgement], authors: dict[str, str]) -> RenderableType:

@@ -52,7 +52,6 @@ def ready(named: Path | None, gemma: bool | None, methods: tuple[str, ...] | Non
 
     Says on stderr what it fetches. Raises `ConfigError`, `ModelFilesError`.
     """
-    from coterie import embedded
     from coterie.cli import pulling
 
     file = file_of(named)
@@ -60,6 +59,8 @@ def ready(named: Path | None, gemma: bool | None, methods: tuple[str, ...] | Non
         made = configuration.load(file)
         pulling.pull_needed(made, methods, gemma)
         return made
+    from coterie import embedded
+
     accepted = pulling.consent_to(pulling.GEMMA, gemma)
     if not accepted:
         typer.echo(

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from coterie.cli import fields, screen, train_fuser, training_progress
+from coterie.cli import fields, screen, train_fuser, train_router, training_progress
 from coterie.cli.sources import JsonOption
 from coterie.cli.training_options import DevOption, HeldOutOption, LicenceOption, OutOption, ResumeOption, data_of
 from coterie.training.settings import AnyTraining, PairRankerTraining, PointwiseRankerTraining
 
-app = typer.Typer(help="Train rankers and fusers on files of examples.", no_args_is_help=True)
+app = typer.Typer(help="Train rankers, fusers and routers on files of examples.", no_args_is_help=True)
 
 DataOption = Annotated[
     list[str],
@@ -50,6 +50,7 @@ app.command(
     help="Train a ranker that reads one candidate at a time: a pointwise ranker, SimCLS or SummaReranker.",
 )(fields.command(PointwiseRankerTraining, _ranker))
 app.command("fuser")(train_fuser.fuser)
+app.add_typer(train_router.app, name="router")
 
 
 def _measurements(found: Any) -> Any:

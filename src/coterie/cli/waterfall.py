@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 from coterie.cli import report
 from coterie.cli.screen import shortened, shown, table
-from coterie.trace import AnswerGiven, Call, CandidateOffered, JudgementMade, Noted, RankingMade, Trace, WorkDone
+from coterie.trace import (
+    AnswerGiven,
+    Call,
+    CandidateOffered,
+    ChoiceMade,
+    JudgementMade,
+    Noted,
+    ProspectsGiven,
+    RankingMade,
+    Trace,
+    WorkDone,
+)
 from coterie.types import Candidate, Failure, Json, Usage
 
 if TYPE_CHECKING:
@@ -26,6 +37,11 @@ def of_trace(trace: Trace) -> Iterator[RenderableType]:
     status = finished.status if finished else "unfinished"
     yield Text(f"{started.method} · {started.started_at} · {status} · seed {started.seed}", style="dim")
     yield Text(f"\n{shortened(started.request.question, 300)}\n", style="bold")
+    for given in trace.of(ProspectsGiven):
+        basis = f": {shortened(given.prospects.basis, 120)}" if given.prospects.basis else ""
+        yield from report.section(f"prospects ({given.prospects.router}{basis})", report.prospects(given.prospects))
+    for made in trace.of(ChoiceMade):
+        yield from report.section("choice", Text(shown(made.choice.reason)))
     yield from report.section("calls (* lies on the critical path)", calls(trace))
     offered = [event.candidate for event in trace.of(CandidateOffered)]
     authors = {candidate.id: candidate.author for candidate in offered}
@@ -122,6 +138,8 @@ def as_json(trace: Trace) -> dict[str, Json]:
         ],
         "candidates": [asdict(event.candidate) for event in trace.of(CandidateOffered)],
         "judgements": [asdict(event.judgement) for event in trace.of(JudgementMade)],
+        "prospects": [asdict(event.prospects) for event in trace.of(ProspectsGiven)],
+        "choices": [asdict(event.choice) for event in trace.of(ChoiceMade)],
         "rankings": [asdict(event.ranking) for event in trace.of(RankingMade)],
         "answer": next((asdict(event) for event in trace.of(AnswerGiven)), None),
         "timing": {"wall_s": trace.wall_s, "critical_path_s": path.seconds, "critical_path": list(path.calls)},

@@ -7,7 +7,7 @@ prompt, a column of numbers costs one product of matrices.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from coterie.errors import MissingExtra
@@ -38,6 +38,11 @@ class Draws:
         drawn = rng.multinomial(self.prompts, chances, size=bootstrap.resamples) if self.prompts else np.zeros((1, 0))
         self._times = drawn.astype(np.float64)
         """[resamples, prompts]: how often each sample has each prompt."""
+
+    def weights(self, at_once: int) -> Iterator[Floats]:
+        """How often each sample has each example, so many samples at once: [samples, examples]."""
+        for start in range(0, len(self._times), at_once):
+            yield self._times[start : start + at_once, self._prompt]
 
     def ratio(self, of: Ratio) -> Estimate | None:
         """The one sum over the other; ``None`` where no example says anything."""

@@ -22,7 +22,7 @@ def held_out(
     kept: list[Example] = []
     aside: list[Example] = []
     for example in examples:
-        (aside if _place(example, salt) < share else kept).append(example)
+        (aside if falls_at(prompt_key(example), salt) < share else kept).append(example)
     return kept, aside
 
 
@@ -31,12 +31,16 @@ def prompt_key(example: Example) -> str:
 
     Files join instruction and input with a space, a line or nothing, and it is the same prompt.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", example.source).casefold())
+    return text_key(example.source)
+
+
+def text_key(prompt: str) -> str:
+    """`prompt_key` of a prompt that is one text."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", prompt).casefold())
     return "".join(folded.split())
 
 
-def _place(example: Example, salt: str) -> float:
-    """Where the prompt falls in [0, 1)."""
-    text = f"{salt}\0{prompt_key(example)}"
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+def falls_at(key: str, salt: str = "") -> float:
+    """Where a prompt with that key falls in [0, 1): it is held out where this is below the share."""
+    digest = hashlib.blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

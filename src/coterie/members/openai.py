@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from coterie.errors import ConfigError, MemberError
 from coterie.members import openai_answer
 from coterie.members.openai_answer import Gathered
 from coterie.members.prompting import FewShot
+from coterie.members.retry_after import may_retry, retry_after_s
 from coterie.members.sse import DataLines
 from coterie.protocols import Emit, House
 from coterie.types import (
@@ -53,8 +53,6 @@ LONGEST_ERROR = 300
 
 DRAIN_S = 0.05
 """How long a stream that said it was done may take to close."""
-
-_RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
 @dataclass(frozen=True)
@@ -253,14 +251,12 @@ class OpenAIModel:
     # ---- failing ------------------------------------------------------------------------------
 
     def _status_error(self, response: aiohttp.ClientResponse, body: bytes) -> MemberError:
-        advice = response.headers.get("x-should-retry", "").lower()
-        retryable = advice == "true" or (response.status in _RETRYABLE and advice != "false")
         said = openai_answer.error_message(body) or response.reason or "no reason given"
         return self._error(
             f"HTTP {response.status}: {said}",
             FailureKind.HTTP,
-            retryable=retryable,
-            retry_after_s=_retry_after_s(response.headers),
+            retryable=may_retry(response.status, response.headers),
+            retry_after_s=retry_after_s(response.headers),
             usage=Usage(calls=1),  # what was refused is not billed
             status=response.status,
         )
@@ -303,20 +299,3 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 def _message(message: Message) -> dict[str, Json]:
     content = message.content if isinstance(message.content, str) else list(message.content)
     return {"role": message.role, "content": content, **message.extra}
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (a number or a date)."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("Retry-After")
-        if value is None:
-            return None
-        return max(0.0, float(value) if _is_number(value) else parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_number(text: str) -> bool:
-    return text.strip().replace(".", "", 1).isdigit()

@@ -15,6 +15,7 @@ from itertools import combinations
 
 from coterie.ranking.ballots import ballots
 from coterie.ranking.order import by_points
+from coterie.ranking.strength import field_strengths
 from coterie.types import Judgement, Ranking
 
 Pair = tuple[str, str]
@@ -107,26 +108,8 @@ def bradley_terry(judgements: Sequence[Judgement], over: Sequence[str]) -> Ranki
         shares[b].append(reading.weight * (1 - share))
         met[a][b] = met[b][a] = met[a].get(b, 0.0) + reading.weight
     wins = {id_: math.fsum(won) for id_, won in shares.items()}
-    heard = [id_ for id_ in over if met[id_]]
-    strength = _fitted(wins, met, heard)
+    strength = field_strengths(wins, {id_: others for id_, others in met.items() if others})
     return by_points({id_: strength.get(id_) for id_ in over}, over, "bradley_terry", unheard=0.0)
-
-
-def _fitted(
-    wins: Mapping[str, float], met: Mapping[str, Mapping[str, float]], heard: Sequence[str]
-) -> dict[str, float]:
-    gamma = dict.fromkeys(heard, 1.0)
-    for _ in range(10_000):
-        fresh = {
-            i: wins[i] / (1 / (gamma[i] + 1) + math.fsum(n / (gamma[i] + gamma[j]) for j, n in met[i].items()))
-            for i in heard
-        }
-        step = max(abs(math.log(fresh[i] / gamma[i])) for i in heard)
-        gamma = fresh
-        if step < 1e-9:
-            break
-    centre = math.fsum(map(math.log, gamma.values())) / len(gamma)
-    return {i: math.log(value) - centre for i, value in gamma.items()}
 
 
 def _margin(readings: Readings, a: str, b: str) -> float:

@@ -13,14 +13,13 @@ class Awaited:
 
     def __init__(self, author: str) -> None:
         self.author = author
-        self._there: asyncio.Future[Candidate | None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def arrived(self) -> Candidate | None:
-        return self._there.result() if self._there.done() else None
+        self.arrived: Candidate | None = None
+        self._known = asyncio.Event()
 
     async def candidate(self) -> Candidate | None:
-        return await asyncio.shield(self._there)
+        if not self._known.is_set():
+            await self._known.wait()
+        return self.arrived
 
     def by(self, call: Awaitable[Candidate | Failure]) -> asyncio.Future[Candidate | Failure]:
         """`call`, under way; whoever waits for its candidate is told what came of it."""
@@ -30,14 +29,15 @@ class Awaited:
 
     def give_up(self) -> None:
         """Afterwards nobody waits for what did not come."""
-        if not self._there.done():
-            self._there.set_result(None)
+        self._known.set()
 
     def _landed(self, task: asyncio.Future[Candidate | Failure]) -> None:
-        if not self._there.done():
-            good = not task.cancelled() and task.exception() is None
-            outcome = task.result() if good else None
-            self._there.set_result(outcome if isinstance(outcome, Candidate) else None)
+        if self._known.is_set():
+            return
+        if not task.cancelled() and task.exception() is None:
+            outcome = task.result()
+            self.arrived = outcome if isinstance(outcome, Candidate) else None
+        self._known.set()
 
 
 def awaited(members: Sequence[str]) -> list[Awaited]:

@@ -8,7 +8,7 @@ from itertools import count
 
 from coterie.errors import MemberError
 from coterie.run.stream import Channel, StreamItem
-from coterie.trace import CallFailed, CandidateOffered, Event, Trace
+from coterie.trace import CallFailed, CandidateOffered, Event, Noted, Trace
 from coterie.types import (
     Candidate,
     Failure,
@@ -67,6 +67,10 @@ class Ledger:
     def write(self, event: Event) -> None:
         self.events.append(event)
         self.publish(event)
+
+    def note(self, text: str) -> None:
+        """Write what a reader must know."""
+        self.write(Noted(self.now(), text))
 
     def publish(self, item: StreamItem) -> None:
         if self.channel is not None:

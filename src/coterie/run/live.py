@@ -14,7 +14,6 @@ import copy
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,17 +23,33 @@ from uuid import uuid4
 from coterie import ranking
 from coterie._version import __version__
 from coterie.errors import ConfigError, MemberError, NoAnswer, StoreError
-from coterie.protocols import Aim, EarlyJudge, Emit, Fuser, House, Judge, Opens, Policy, Scorer
+from coterie.prospects import Choice, Prospects
+from coterie.protocols import (
+    Aim,
+    Decision,
+    EarlyJudge,
+    Emit,
+    Fuser,
+    House,
+    Journals,
+    Judge,
+    Opens,
+    Policy,
+    Router,
+    Scorer,
+)
 from coterie.ranking.decided import decided
 from coterie.run.arriving import Awaited, awaited
 from coterie.run.cache import Cache
 from coterie.run.calls import Attempts, Seat, defect
 from coterie.run.emitter import Emitter
-from coterie.run.gathering import CUT, LETTING_GO_S, SETTLED, Until, gathered, let_go
+from coterie.run.gathering import CUT, SETTLED, Until, gathered, let_go
 from coterie.run.ledger import Ledger, estimate_usd
+from coterie.run.routing import Routing
 from coterie.run.stream import AnswerPiece, Channel
-from coterie.run.thread import Alone, Planned, Thread, ranking_of_members
-from coterie.run.window import within
+from coterie.run.thread import Alone, Thread
+from coterie.run.turn import KEEPING_S, OpenTurn
+from coterie.run.window import Cuts, within
 from coterie.store.keys import keys
 from coterie.trace import (
     AnswerGiven,
@@ -48,7 +63,6 @@ from coterie.trace import (
     RunFinished,
     RunStarted,
     Status,
-    TurnPlanned,
     WorkDone,
 )
 from coterie.turns import Plan
@@ -61,7 +75,6 @@ from coterie.types import (
     Json,
     Judgement,
     Limits,
-    Message,
     Outstanding,
     Ranking,
     Request,
@@ -72,12 +85,6 @@ from coterie.types import (
 )
 
 log = logging.getLogger("coterie")
-
-FINDING_SHARE = 0.1
-"""How much of the time that is left finding the conversation may take: forgetting it costs less than the answer."""
-
-KEEPING_S = 10.0
-"""How long an answer that was given may wait until its turn is kept."""
 
 T = TypeVar("T")
 R = TypeVar("R", Completion, Scores)
@@ -108,7 +115,10 @@ class LiveRun:
         """What is known of the conversation's earlier turns."""
         self.settles = True
         """False where every judgement is waited for that there was before (a replay)."""
-        self._planned: Planned | None = None
+        self._turn: OpenTurn | None = None
+        """The turn of that conversation which this run answers, once it was planned."""
+        self._cut: Cuts | None = None
+        """Of the request that members were asked last."""
         self._aim: tuple[Aim, tuple[str, ...]] | None = None
         """In the view a judge is handed: what its judgements are wanted for, and the ids of all candidates."""
         self._answers = False
@@ -116,6 +126,7 @@ class LiveRun:
         self.ledger = Ledger(limits, channel)
         self.limits = limits
         self.cards: Mapping[str, Card] = {name: seat.card for name, seat in seats.items()}
+        self.routing = Routing(method[0], self.ledger, self.cards)
         self._open(*method)
 
     def _open(self, method: str, spec: Mapping[str, Json]) -> None:
@@ -144,67 +155,26 @@ class LiveRun:
         return random.Random(f"{self._seed}:{salt!r}")
 
     def note(self, text: str) -> None:
-        self.ledger.write(Noted(self.ledger.now(), text))
+        self.ledger.note(text)
 
     # ---- the conversation ---------------------------------------------------------------------
 
     async def plan(self, policy: Policy, members: Sequence[str], top_k: int) -> Plan:
         if not members:
             raise NoAnswer(self._nothing(members))
-        self._planned = planned = await self._found(policy, members, top_k)
-        at = planned.conversation
-        self.ledger.write(TurnPlanned(self.ledger.now(), planned.plan, at.number, at.turn, at.survivors))
-        return planned.plan
-
-    async def _found(self, policy: Policy, members: Sequence[str], top_k: int) -> Planned:
-        """The plan for this turn; for a first one where the earlier ones cannot be found in time."""
+        self._turn = OpenTurn(self.thread, self.id, self.ledger)
         rng = partial(self.rng, "policy", keys(self.request.messages, "").exact)
-        try:
-            async with asyncio.timeout(max(0.0, FINDING_SHARE * self.ledger.left_s)):
-                return await self.thread.plan(policy, members, top_k, rng())
-        except (StoreError, TimeoutError) as error:
-            why = str(error) or "the store did not answer in time"
-            self.note(f"the conversation's earlier turns are not known ({why}), so this is taken for its first")
-        self.thread = Alone()  # what was not found must not be written over
-        return await self.thread.plan(policy, members, top_k, rng())
+        return await self._turn.plan(policy, members, top_k, rng)
 
     async def remember(self, result: Result) -> None:
-        """Keep this turn for the next one of its conversation, where a policy planned it.
-
-        The answer was given, so its turn is kept even where nobody waits for the rest any more.
-        """
-        planned, self._planned = self._planned, None
-        if planned is None or isinstance(self.thread, Alone):
-            return
-        keeping = asyncio.ensure_future(self._keep(planned, result))
-        try:
-            await asyncio.shield(keeping)
-        except asyncio.CancelledError:
-            await asyncio.wait([keeping], timeout=LETTING_GO_S)
-            raise
-
-    async def _keep(self, planned: Planned, result: Result) -> None:
-        ranking = ranking_of_members(result.ranking, self.ledger.candidates, planned.plan)
-        answer = Message("assistant", result.candidate.text, _tool_calls(result.candidate))
-        try:
-            async with asyncio.timeout(KEEPING_S):
-                await self.thread.remember(planned, self.id, answer, ranking)
-            return
-        except (StoreError, TimeoutError) as error:
-            why = str(error) or f"the store did not answer in {KEEPING_S:g} s"
-        except Exception as error:  # what goes wrong here must not cost the answer
-            log.exception("the turn that %s answered could not be kept", self.id)
-            why = f"{type(error).__name__}: {error}"
-        self.note(f"this turn could not be kept, so the next one will not know of it: {why}")
+        """Keep this turn for the next one of its conversation, where a policy planned it."""
+        if self._turn is not None:
+            await self._turn.keep(result)
 
     async def give_up(self) -> None:
-        """Nobody answered: a conversation that was to begin with this turn has not begun."""
-        planned, self._planned = self._planned, None
-        if planned is None:
-            return
-        with suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(LETTING_GO_S):
-                await self.thread.give_up(planned)
+        """Where nobody answered: a conversation that was to begin with this turn has not begun."""
+        if self._turn is not None:
+            await self._turn.give_up()
 
     # ---- members write ------------------------------------------------------------------------
 
@@ -236,16 +206,46 @@ class LiveRun:
     async def _written(self, id_: str, member: str, request: Request, parents: tuple[str, ...]) -> Candidate | Failure:
         """What `member` writes for as much of `request` as it can read."""
         sent = await self._within(member, request)
-        return await self._offered(id_, member, sent, "generate", parents, parents)
+        needs = (*parents, *self.routing.work)
+        outcome = await self.ask(member, sent, stage="generate", needs=needs)
+        return self._offered(id_, member, outcome, "generate", parents)
+
+    async def reply(self, member: str, request: Request) -> Candidate | Failure:
+        view = copy.copy(self)
+        view._answers = True
+        return await view._written(self.ledger.id("c"), member, request, ())
+
+    # ---- routers say --------------------------------------------------------------------------
+
+    async def forecast(self, router: Router, request: Request, members: Sequence[str]) -> Prospects:
+        return await self.routing.forecast(router, request, members, self)
+
+    def decide(self, decision: Decision, prospects: Prospects) -> Choice:
+        return self.routing.chosen(decision.choose(prospects, self.rng("decision")))
+
+    async def journals(self) -> Journals:
+        return await self.routing.journals()
+
+    async def keep_for_feedback(self, result: Result) -> None:
+        """Keep what a learning router wants to know when feedback comes; what goes wrong must not cost the answer."""
+        try:
+            async with asyncio.timeout(KEEPING_S):
+                await self.routing.remember(self.id, result)
+        except (StoreError, TimeoutError) as error:
+            self.note(f"feedback on this run cannot be learned from: {error or 'the store did not answer in time'}")
+        except Exception as error:
+            log.exception("what %s was routed by could not be kept", self.id)
+            self.note(f"feedback on this run cannot be learned from: {type(error).__name__}: {error}")
 
     async def _within(self, member: str, request: Request, texts: Sequence[str] = ()) -> Request:
         """`request` with as many of its turns as fit into the member's window; a note says which are left out."""
         seat = self._seats.get(member)
-        if seat is None or seat.model is None:
+        cuts = self._cuts(request)
+        if seat is None or seat.model is None or len(cuts) == 1:
             return request
         try:
             async with asyncio.timeout(max(0.0, min(seat.timeout_s, self.ledger.left_s))):
-                sent = await within(request, seat.card.context_tokens, seat.model, texts)
+                sent = await within(cuts, seat.card.context_tokens, seat.model, texts)
         except (MemberError, TimeoutError):
             return request  # it says itself what is wrong
         except Exception as error:  # a member's defect must not take its siblings down
@@ -255,6 +255,12 @@ class LiveRun:
             oldest = "oldest turn" if sent.left_out == 1 else f"{sent.left_out} oldest turns"
             self._note_once(f"{member} read the conversation without its {oldest}: more does not fit into its window")
         return sent.request
+
+    def _cuts(self, request: Request) -> Cuts:
+        """Where `request` can be cut. All who are asked the same share what was counted for it."""
+        if self._cut is None or self._cut.whole is not request:
+            self._cut = Cuts(request)
+        return self._cut
 
     def _note_once(self, text: str) -> None:
         if not any(isinstance(event, Noted) and event.text == text for event in self.ledger.events):
@@ -269,12 +275,14 @@ class LiveRun:
     async def compose(self, member: str, request: Request, parents: Sequence[Candidate]) -> Candidate | Failure:
         ids = tuple(c.id for c in parents)
         needs = (*ids, *self.ledger.ranking_over(ids))
-        return await self._offered(self.ledger.id("c"), member, request, "fuse", ids, needs)
+        id_ = self.ledger.id("c")
+        outcome = await self.ask(member, request, stage="fuse", needs=needs)
+        return self._offered(id_, member, outcome, "fuse", ids)
 
-    async def _offered(
-        self, id_: str, member: str, request: Request, stage: str, parents: tuple[str, ...], needs: tuple[str, ...]
+    def _offered(
+        self, id_: str, member: str, outcome: Completion | Failure, stage: str, parents: tuple[str, ...]
     ) -> Candidate | Failure:
-        outcome = await self.ask(member, request, stage=stage, needs=needs)
+        """What a member wrote as a candidate, where it wrote anything."""
         if isinstance(outcome, Failure):
             return outcome
         if not outcome.text.strip() and not outcome.tool_calls:
@@ -561,10 +569,6 @@ def _by_model(cards: Sequence[Card]) -> dict[str, list[str]]:
 
 def _aimed(aim: Aim | None, candidates: Sequence[Candidate]) -> tuple[Aim, tuple[str, ...]] | None:
     return None if aim is None else (aim, tuple(candidate.id for candidate in candidates))
-
-
-def _tool_calls(candidate: Candidate) -> Mapping[str, Json]:
-    return {"tool_calls": list(candidate.tool_calls)} if candidate.tool_calls else {}
 
 
 def _why_cancelled(cancelled: asyncio.CancelledError) -> MemberError:

@@ -14,6 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from operator import sub
 from typing import Protocol, overload, runtime_checkable
 
 from coterie.run.ledger import BYTES_A_TOKEN
@@ -53,31 +56,31 @@ class Sent:
     """How many of the oldest turns it lacks."""
 
 
-async def within(request: Request, context_tokens: int | None, model: object, texts: Sequence[str] = ()) -> Sent:
-    """`request` with as many of its turns as `model` can read before a reply, or before each of `texts`.
+async def within(cuts: Cuts, context_tokens: int | None, model: object, texts: Sequence[str] = ()) -> Sent:
+    """The request with as many of its turns as `model` can read before a reply, or before each of `texts`.
 
     All of them where nobody knows the window.
     """
-    shorter = Cuts(request)
-    if len(shorter) == 1:
-        return Sent(request)
+    if len(cuts) == 1:
+        return Sent(cuts.whole)
     if isinstance(model, Reader):
-        place = await model.first_fitting(shorter, texts)
+        place = await model.first_fitting(cuts, texts)
     elif context_tokens is None:
-        return Sent(request)
+        return Sent(cuts.whole)
     else:
-        place = _first_fitting(shorter, context_tokens, texts)
-    return Sent(shorter[place], place)
+        place = _first_fitting(cuts, context_tokens, texts)
+    return Sent(cuts[place], place)
 
 
 class Cuts(Sequence[Request]):
     """`request` itself, then without its oldest turn, and so on until the last turn stands alone.
 
-    Each is made when it is looked at: of a long conversation few are.
+    Each is made when it is looked at: of a long conversation few are. What is counted is counted once, for
+    however many members.
     """
 
     def __init__(self, request: Request) -> None:
-        self._whole = request
+        self.whole = request
         self.turns = _turns(request.messages)
         """The number of each message's turn, from 0; ``None`` for instructions, which belong to none."""
         self._length = 1 + max((number for number in self.turns if number is not None), default=0)
@@ -94,9 +97,18 @@ class Cuts(Sequence[Request]):
             return [self[number] for number in range(*place.indices(len(self)))]
         first = range(len(self))[place]
         if first == 0:
-            return self._whole
-        pairs = zip(self._whole.messages, self.turns, strict=True)
-        return replace(self._whole, messages=tuple(m for m, number in pairs if number is None or number >= first))
+            return self.whole
+        pairs = zip(self.whole.messages, self.turns, strict=True)
+        return replace(self.whole, messages=tuple(m for m, number in pairs if number is None or number >= first))
+
+    @cached_property
+    def sizes(self) -> Sequence[int]:
+        """Tokens that each of them probably is."""
+        of_turns = [0] * (self._length - 1)
+        for message, turn in zip(self.whole.messages, self.turns, strict=True):
+            if turn is not None and turn < len(of_turns):
+                of_turns[turn] += _message_tokens(message)
+        return list(accumulate(of_turns, sub, initial=estimated_tokens(self.whole)))
 
 
 def reply_tokens(sampling: Sampling, context_tokens: int) -> int:
@@ -113,21 +125,12 @@ def estimated_tokens(request: Request) -> int:
 
 
 def _first_fitting(cuts: Cuts, context_tokens: int, texts: Sequence[str]) -> int:
-    whole = cuts[0]
     if texts:
         after = min(max(map(_text_tokens, texts)), context_tokens // MOST_FOR_REPLY)
     else:
-        after = reply_tokens(whole.sampling, context_tokens)
-    sizes = [0] * len(cuts)
-    for message, turn in zip(whole.messages, cuts.turns, strict=True):
-        if turn is not None:
-            sizes[turn] += _message_tokens(message)
-    left = estimated_tokens(whole)
-    for place, size in enumerate(sizes[:-1]):
-        if left + after <= context_tokens:
-            return place
-        left -= size
-    return len(cuts) - 1
+        after = reply_tokens(cuts.whole.sampling, context_tokens)
+    fitting = (place for place, size in enumerate(cuts.sizes) if size + after <= context_tokens)
+    return next(fitting, len(cuts) - 1)
 
 
 def _turns(messages: Sequence[Message]) -> list[int | None]:

@@ -1,4 +1,4 @@
-"""What outlives a request: conversations, and the records that conversations and workers share.
+"""What outlives a request: conversations, and the records and journals that workers share.
 
 `Database` says where; opening it gives a `protocols.Store`. `docs/design/0003-the-store.md` says why it is as it is.
 """

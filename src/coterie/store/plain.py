@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from coterie.errors import ConfigError, StoreError
 from coterie.types import Json, encodable
+
+ROUTED = "routed"
+"""The space of records that speak of one run each: they are kept as long as a conversation is, and no longer."""
 
 MAX_NAME_CHARS = 200
 """Ids, scopes, spaces and keys."""
@@ -15,6 +19,9 @@ MAX_STATE_BYTES = 256 << 10
 
 MAX_VALUE_BYTES = 16 << 20
 """A record's value as JSON: a bandit's matrices fit, a data set does not."""
+
+MAX_ENTRY_BYTES = 64 << 10
+"""One entry of a journal as JSON: the vector of a text fits, its weights do not."""
 
 
 def dumps(value: Json, what: str, max_bytes: int) -> str:
@@ -26,6 +33,17 @@ def dumps(value: Json, what: str, max_bytes: int) -> str:
     if len(text) > max_bytes:
         raise StoreError(f"{what} cannot be kept: it takes {len(text)} bytes, and {max_bytes} are allowed")
     return text
+
+
+def lines(entries: Sequence[Json], space: str) -> list[str]:
+    """The entries of a journal as JSON, one a line. Raises `StoreError` for what is no JSON or too large."""
+    texts = [dumps(entry, f"an entry of the journal {space!r}", MAX_ENTRY_BYTES) for entry in entries]
+    if (size := sum(map(len, texts))) > MAX_VALUE_BYTES:
+        raise StoreError(
+            f"{len(texts)} entries of the journal {space!r} cannot be kept at once: they take {size} bytes, "
+            f"and {MAX_VALUE_BYTES} are allowed"
+        )
+    return texts
 
 
 def checked(name: str, what: str, *, blank: bool = False) -> str:

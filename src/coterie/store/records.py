@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Insert, Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coterie.store.plain import MAX_VALUE_BYTES, checked, dumps
+from coterie.store.plain import MAX_VALUE_BYTES, ROUTED, checked, dumps
+from coterie.store.retention import Retention
 from coterie.store.schema import RECORD
 from coterie.store.transactions import Transactions, insert
 from coterie.types import Json, Record
@@ -22,6 +23,7 @@ class SqlRecords:
     """`protocols.Records` over tables."""
 
     transactions: Transactions
+    retention: Retention
     clock: Callable[[], float] = time.time
 
     async def get(self, space: str, key: str) -> Record | None:
@@ -35,17 +37,22 @@ class SqlRecords:
 
     async def update(self, space: str, key: str, change: Callable[[Json], Json]) -> Record:
         at = _at(space, key)
+        if space == ROUTED and self.retention.off:
+            return Record(space, key, change(None), 0)
 
         async def write(connection: AsyncConnection) -> Record:
             # Whoever comes second waits here or at the lock, and then reads what the first has written.
             await connection.execute(self._made(space, key))
             row = (await connection.execute(select(RECORD).where(*at).with_for_update())).one()
             text = dumps(change(json.loads(row.value)), f"the record {space!r} {key!r}", MAX_VALUE_BYTES)
-            written = {"value": text, "version": row.version + 1, "written_at": self.clock()}
-            await connection.execute(update(RECORD).where(*at).values(written))
+            values = {"value": text, "version": row.version + 1, "written_at": self.clock()}
+            await connection.execute(update(RECORD).where(*at).values(values))
             return Record(space, key, json.loads(text), row.version + 1)
 
-        return await self.transactions.write(write)
+        written = await self.transactions.write(write)
+        if space == ROUTED:
+            await self.retention.tidy(self.transactions)
+        return written
 
     async def discard(self, space: str, key: str) -> bool:
         gone = delete(RECORD).where(*_at(space, key))

@@ -1,4 +1,4 @@
-"""Retention: how long a conversation is kept after its last turn, and how what is older goes."""
+"""Retention: how long conversations and what is known of runs are kept, and how what is older goes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coterie.errors import StoreError
-from coterie.store.schema import CONVERSATION
+from coterie.store.plain import ROUTED
+from coterie.store.schema import CONVERSATION, RECORD
 from coterie.store.transactions import Transactions
 
 DAY_S = 86_400.0
 TIDY_EVERY_S = 3_600.0
 BATCH = 200
-"""Conversations deleted at once, so that no turn waits long for it."""
+"""Conversations, and records of runs, deleted at once, so that no turn waits long for it."""
 
 
 @dataclass
@@ -50,13 +51,17 @@ class Retention:
 
     async def _prune(self, transactions: Transactions) -> int:
         over = select(CONVERSATION.c.id).where(CONVERSATION.c.touched_at < self.cutoff()).limit(BATCH)
+        runs = select(RECORD.c.key).where(RECORD.c.space == ROUTED, RECORD.c.written_at < self.cutoff()).limit(BATCH)
 
         async def write(connection: AsyncConnection) -> int:
             # Rows that somebody else is about to touch or to delete are left to them.
             ids = (await connection.execute(over.with_for_update(skip_locked=True))).scalars().all()
             if ids:
                 await connection.execute(delete(CONVERSATION).where(CONVERSATION.c.id.in_(ids)))
-            return len(ids)
+            keys = (await connection.execute(runs.with_for_update(skip_locked=True))).scalars().all()
+            if keys:
+                await connection.execute(delete(RECORD).where(RECORD.c.space == ROUTED, RECORD.c.key.in_(keys)))
+            return max(len(ids), len(keys))
 
         gone = await transactions.write(write)
         if gone:

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from coterie.store.plain import MAX_NAME_CHARS
 
-REVISION = "0002"
+REVISION = "0003"
 """The last migration: what this version reads and writes."""
 
 REVISION_TABLE = "coterie_revision"
@@ -74,4 +74,22 @@ TURN = Table(
     Index("coterie_turn_exact_key", "exact_key"),
     Index("coterie_turn_words_key", "words_key"),
     sqlite_autoincrement=True,
+)
+
+JOURNAL = Table(
+    "coterie_journal",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True),
+    Column("space", String(MAX_NAME_CHARS), nullable=False),
+    Column("last", BigInteger, nullable=False),  # the number that was given last: its row is the lock on the next one
+    UniqueConstraint("space", name="coterie_journal_space"),
+)
+
+ENTRY = Table(
+    "coterie_entry",
+    METADATA,
+    Column("journal_id", ROW_ID, ForeignKey(JOURNAL.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", Text, nullable=False),
+    Column("written_at", Double, nullable=False),
 )

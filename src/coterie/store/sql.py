@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from coterie.protocols import Conversations, Records
+from coterie.protocols import Conversations, Journals, Records
 from coterie.store.address import Address
 from coterie.store.conversations import SqlConversations
 from coterie.store.database import Database
+from coterie.store.journals import SqlJournals
 from coterie.store.records import SqlRecords
 from coterie.store.retention import Retention
 from coterie.store.transactions import Transactions
@@ -22,6 +23,7 @@ class SqlStore:
 
     conversations: Conversations
     records: Records
+    journals: Journals
 
 
 @asynccontextmanager
@@ -34,7 +36,8 @@ async def opened(database: Database, where: Address) -> AsyncIterator[SqlStore]:
         await retention.tidy(transactions)
         yield SqlStore(
             SqlConversations(transactions, retention, database.keep_texts, database.clock),
-            SqlRecords(transactions, database.clock),
+            SqlRecords(transactions, retention, database.clock),
+            SqlJournals(transactions, database.clock),
         )
     finally:
         await transactions.close()

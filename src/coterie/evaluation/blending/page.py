@@ -17,7 +17,7 @@ from coterie.evaluation.blending.cells import Cell
 from coterie.evaluation.blending.chosen import Answer, Chosen, Example
 from coterie.evaluation.blending.figures import Figure
 from coterie.evaluation.blending.header import Header, Measure
-from coterie.evaluation.blending.report import GROUPS, Report
+from coterie.evaluation.blending.report import Report
 from coterie.evaluation.blending.svg import shown
 from coterie.evaluation.blending.tables import Head, Table, as_csv, file_name
 from coterie.evaluation.blending.telling import Told
@@ -38,13 +38,13 @@ def page(report: Report) -> str:
         "form-action 'none'"
     )
     there = {table.group for table in report.tables} | {figure.group for figure in report.figures}
-    parts = [group for group in GROUPS if group in there]
+    parts = [group for group in report.groups if group in there]
     body = [
         f"<h1>{shown(report.header.title)}</h1>",
         *_first(report),
-        _nav([*parts, "Examples", "Settings"]),
+        _nav([*parts, *(["Examples"] if report.chosen.rule else []), "Settings"]),
         *(_section(group, report) for group in parts),
-        _examples(report),
+        *([_examples(report.chosen, report.measure)] if report.chosen.rule else []),
         _settings(report.header),
     ]
     return "\n".join(
@@ -166,9 +166,7 @@ def _look(cell: Cell) -> str:
 # ---- examples -------------------------------------------------------------------------------------
 
 
-def _examples(report: Report) -> str:
-    chosen: Chosen = report.chosen
-    measure = report.measure
+def _examples(chosen: Chosen, measure: Measure | None) -> str:
     inside = "\n".join(_example(example, n, measure) for n, example in enumerate(chosen.examples, 1))
     return (
         f'<section id="examples">\n<h2>Examples</h2>\n<p class="tells">{shown(chosen.rule)}</p>\n{inside}\n</section>'
@@ -223,7 +221,8 @@ def _settings(header: Header) -> str:
     ]
     terms = "".join(f"<dt>{shown(name)}</dt><dd>{shown(text)}</dd>" for name, text in said if text)
     whole = {"members": list(header.members), "policies": header.policies, "reference": header.reference}
-    plain = json.dumps({**whole, "settings": header.settings}, ensure_ascii=False, indent=2, default=_plain)
+    there = {name: of for name, of in whole.items() if of}
+    plain = json.dumps({**there, "settings": header.settings}, ensure_ascii=False, indent=2, default=_plain)
     return f'<section id="settings">\n<h2>Settings</h2>\n<dl>{terms}</dl>\n<pre>{shown(plain)}</pre>\n</section>'
 
 

@@ -118,14 +118,19 @@ def bars(words: Words, found: Sequence[Bar], stages: Sequence[Entry], most: floa
     return drawing
 
 
-def curves(words: Words, found: Sequence[Curve]) -> Drawing:
-    """Curves over whole numbers, each a little beside the others, so that intervals can be told apart."""
+def curves(words: Words, found: Sequence[Curve], mark: float | None = None) -> Drawing:
+    """Curves over whole numbers, each a little beside the others, so that intervals can be told apart.
+
+    `mark`: where on the way across a line is to stand.
+    """
     xs = sorted({x for curve in found for x, _, _ in curve.points})
     ys = [end for curve in found for _, y, _ in curve.points for end in (y.low, y.high)]
     margin = (xs[-1] - xs[0]) * 0.08 or 0.5
     x = Scale(xs[0] - margin, xs[-1] + margin, AREA.left, AREA.right, tuple(xs))
     y = scale(ys, AREA.bottom, AREA.top)
     drawing = _framed(words, x, y)
+    if mark is not None:
+        drawing.line((x.at(mark), AREA.top), (x.at(mark), AREA.bottom), "soft", dash="3 3")
     for n, curve in enumerate(found):
         aside = 3.0 * (n - (len(found) - 1) / 2) if len(found) < 8 else 0.0
         places = [(x.at(at) + aside, y.at(of.value)) for at, of, _ in curve.points]
@@ -144,6 +149,28 @@ def cloud(
     y = scale([end for p in found for end in (p.y.low, p.y.high)], AREA.bottom, AREA.top, zero=zero)
     drawing = _framed(words, x, y)
     lines = _zero_lines(drawing, x, y) if zero else []
+    return drawing, _named_points(drawing, (x, y), found, names, lines)
+
+
+def plot(
+    words: Words, lines: Sequence[Curve], found: Sequence[Point] = (), names: Sequence[str] = ()
+) -> tuple[Drawing, int]:
+    """Lines without marks, over any numbers, and points with names; how many of the names found no room."""
+    across = [at for line in lines for at, _, _ in line.points] + [end for p in found for end in (p.x.low, p.x.high)]
+    up = [y.value for line in lines for _, y, _ in line.points] + [end for p in found for end in (p.y.low, p.y.high)]
+    x, y = scale(across, AREA.left, AREA.right), scale(up, AREA.bottom, AREA.top)
+    drawing = _framed(words, x, y)
+    for line in lines:
+        places = [(x.at(at), y.at(of.value)) for at, of, _ in line.points]
+        drawing.path(places, line.entry.colour, "5 3" if line.dashed else "")
+    return drawing, _named_points(drawing, (x, y), found, names, [])
+
+
+def _named_points(
+    drawing: Drawing, scales: tuple[Scale, Scale], found: Sequence[Point], names: Sequence[str], lines: list[Box]
+) -> int:
+    """Draw points, their intervals and as many of their names as find room; how many find none."""
+    x, y = scales
     places = [(x.at(p.x.value), y.at(p.y.value)) for p in found]
     for p, at in zip(found, places, strict=True):
         _upright(drawing, at[0], y, p.y, p.colour)
@@ -151,13 +178,13 @@ def cloud(
             drawing.line((x.at(p.x.low), at[1]), (x.at(p.x.high), at[1]), p.colour, wide=1.2)
     for p, at in zip(found, places, strict=True):
         drawing.mark(at, p.shape, p.colour, p.says)
-    lines += [arm for p, at in zip(found, places, strict=True) for arm in _arms(p, at, x, y)]
-    labels = place(places, names, AREA, lines)
+    arms = [arm for p, at in zip(found, places, strict=True) for arm in _arms(p, at, x, y)]
+    labels = place(places, names, AREA, [*lines, *arms])
     for label in labels:
         if label.lead is not None:
             drawing.line(label.point, label.lead, "soft", wide=0.6)
         drawing.text(label.at, label.text)
-    return drawing, len(found) - len(labels)
+    return len(found) - len(labels)
 
 
 def _zero_lines(drawing: Drawing, x: Scale, y: Scale) -> list[Box]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from coterie.errors import ConfigError
@@ -37,7 +38,10 @@ class Report:
     told: Told
     tables: tuple[Table, ...]
     figures: tuple[Figure, ...]
-    chosen: Chosen
+    chosen: Chosen = field(default_factory=partial(Chosen, ""))
+    """Answers to read; without a rule there are none."""
+    groups: tuple[str, ...] = GROUPS
+    """Its parts, in their order."""
 
 
 def make(recorded: Recorded, bootstrap: Bootstrap = FOR_TABLES) -> Report:
@@ -60,13 +64,13 @@ def make(recorded: Recorded, bootstrap: Bootstrap = FOR_TABLES) -> Report:
         recorded.header,
         measure,
         told(measured, headline, found),
-        _apart(table for table in tables if table.rows),
+        apart(table for table in tables if table.rows),
         tuple(figures(measured, found)),
         choose(measured, headline),
     )
 
 
-def _apart(tables: Iterable[Table]) -> tuple[Table, ...]:
+def apart(tables: Iterable[Table]) -> tuple[Table, ...]:
     """The tables under keys that are file names, and all different."""
     found: dict[str, Table] = {}
     for table in tables:
@@ -113,7 +117,7 @@ def whole_markdown(report: Report) -> str:
     ]
     if said.warnings:
         parts.append(f"Beware:\n\n{_listed(said.warnings)}")
-    for group in GROUPS:
+    for group in report.groups:
         there = [table for table in report.tables if table.group == group]
         parts += [f"## {group}", *(markdown(table, 3).rstrip() for table in there)] if there else []
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,0 +1,24 @@
+"""The best member, whatever it costs."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from coterie.decisions.ordering import best_first, qualities
+from coterie.prospects import Choice, Prospects
+
+
+@dataclass(frozen=True)
+class Best:
+    """The member of highest expected quality; members that the router does not know come last, in pool order.
+
+    FORC's "performance maximizing" (2308.06077).
+    """
+
+    def choose(self, prospects: Prospects, _rng: random.Random) -> Choice:
+        known = qualities(prospects)
+        order = best_first(prospects, known)
+        if not known:
+            return Choice(order, "nothing is known of any member, so the pool's order decides")
+        return Choice(order, f"{order[0]} has the highest expected quality, {known[order[0]]:.4g}")

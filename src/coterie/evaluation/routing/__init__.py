@@ -1,0 +1,1 @@
+"""How good routers are, on recorded outcomes."""

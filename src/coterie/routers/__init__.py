@@ -1,0 +1,1 @@
+"""Routers: what to expect of each member, before any of them is asked."""

@@ -1,0 +1,159 @@
+"""Ridge regression of each member's score on all that is cheap to know of a question: words, meaning and length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from coterie.errors import ConfigError, RouterError
+from coterie.outcomes.choosing import to_choose_by
+from coterie.outcomes.outcome import Lessons
+from coterie.prospects import Scale
+from coterie.routers import ridge
+from coterie.routers.bag_of_words import check_scipy, check_terms, intercepts_of, said_by_words, weights_of
+from coterie.routers.forecast import Forecast, Kept, Queries, Reads, Vectors, Watch
+from coterie.routers.length import logarithms
+from coterie.routers.words import Vocabulary, vocabulary_of
+from coterie.types import Json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearRouter:
+    """A member's expected score is a sum over the question's words, its vector, and its length's logarithm.
+
+    It is not held between the lowest and the highest score.
+    """
+
+    members: tuple[str, ...]
+    vocabulary: Vocabulary
+    words: Floats
+    """(terms, members)."""
+    vector: Floats
+    """(dimensions, members)."""
+    length: Doubles
+    """(members,), for the standardised logarithm of 1 + characters."""
+    standard: Doubles
+    """The logarithms' mean and standard deviation."""
+    intercepts: Doubles
+    """(members,); NaN for a member without a known score."""
+
+    @property
+    def kind(self) -> str:
+        return "linear"
+
+    @property
+    def scale(self) -> Scale:
+        return Scale.SCORE
+
+    @property
+    def reads(self) -> Reads:
+        return "both"
+
+    def forecast(self, queries: Queries) -> Forecast:
+        """Raises `RouterError` for vectors of another encoder."""
+        import numpy as np
+
+        found = None if queries.vectors is None else queries.vectors.shape
+        if queries.vectors is None or found != (len(queries), len(self.vector)):
+            wanted = f"{len(queries)} vectors of {len(self.vector)} dimensions"
+            raise RouterError(f"the router 'linear' reads {wanted}, and was given {found!r}: is it another encoder?")
+        z = (logarithms(queries.texts) - self.standard[0]) / self.standard[1]
+        # No product of matrices: that one rounds a query otherwise when others stand beside it.
+        meant = np.einsum("qd,dm->qm", queries.vectors, self.vector).astype(np.float64)
+        said = said_by_words(self.vocabulary, self.words, queries.texts)
+        return Forecast(self.intercepts + said + meant + z[:, None] * self.length)
+
+    def settings(self) -> Mapping[str, Json]:
+        return {}
+
+    def arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        own = {name: getattr(self, name) for name in ("words", "vector", "length", "standard", "intercepts")}
+        return {**self.vocabulary.arrays(), **own}
+
+    @classmethod
+    def load(cls, kept: Kept) -> LinearRouter:
+        """The router that was saved. Raises `ConfigError`."""
+        vocabulary = Vocabulary.load(kept.arrays)
+        words = weights_of(kept, "words", len(vocabulary))
+        vector = weights_of(kept, "vector", len(kept.arrays["vector"]))
+        length, standard = (kept.arrays[name].astype("float64") for name in ("length", "standard"))
+        if length.shape != (len(kept.members),) or standard.shape != (2,):
+            raise ConfigError(f"{len(kept.members)} members have no weights of length of the shape {length.shape!r}")
+        return cls(kept.members, vocabulary, words, vector, length, standard, intercepts_of(kept))
+
+
+@dataclass(frozen=True)
+class LinearRecipe:
+    """One ridge regression on a question's TF-IDF words, its vector and its length, for each member.
+
+    The weights say how large a block is beside the words, whose rows have length 1: a larger one is penalised less.
+    """
+
+    alpha: float = 10.0
+    """Penalty of the squared weights."""
+    vector_weight: float = 0.5
+    """Of the question's vector."""
+    length_weight: float = 0.3
+    """Of the standardised logarithm of its length; 0 leaves length out."""
+    least_texts: int = 2
+    """A term that stands in fewer prompts is not learned."""
+    most_terms: int = 200_000
+    """At most so many terms are learned, those in the most prompts; 0 leaves words out."""
+
+    def __post_init__(self) -> None:
+        check_terms(self.alpha, self.least_texts, self.most_terms)
+        if not self.vector_weight > 0:
+            raise ConfigError(f"vector_weight is above 0, not {self.vector_weight!r}")
+        if not self.length_weight >= 0:
+            raise ConfigError(f"length_weight is at least 0, not {self.length_weight!r}")
+
+    @property
+    def kind(self) -> str:
+        return "linear"
+
+    @property
+    def reads(self) -> Reads:
+        return "both"
+
+    @property
+    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
+        return frozenset({"outcomes"})
+
+    def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> LinearRouter:
+        """The router with the least penalised squared error. Raises `ConfigError`, `MissingExtra`."""
+        import numpy as np
+
+        outcomes = to_choose_by(lessons, self.kind)
+        check_scipy()
+        if vectors.outcomes is None or len(vectors.outcomes) != len(outcomes):
+            n = 0 if vectors.outcomes is None else len(vectors.outcomes)
+            raise ConfigError(f"{len(outcomes)} prompts need as many vectors, and there are {n}")
+        watch("counting words", 0, 1)
+        vocabulary = vocabulary_of(outcomes.prompts, self.least_texts, self.most_terms)
+        logs = logarithms(outcomes.prompts)
+        standard = np.array([logs.mean(), logs.std() or 1.0])
+        watch("counting words", 1, 1)
+        blocks: list[Any] = [
+            vocabulary.matrix(outcomes.prompts),
+            vectors.outcomes.astype(np.float64) * self.vector_weight,
+            ((logs - standard[0]) / standard[1])[:, None] * self.length_weight,
+        ]
+        lines = ridge.fit(blocks, outcomes.scores, self.alpha, lambda n, of: watch("fitting members", n, of))
+        words, vector, length = lines.weights
+        return LinearRouter(
+            outcomes.members,
+            vocabulary,
+            words.astype(np.float32),
+            (vector * self.vector_weight).astype(np.float32),
+            length[0] * self.length_weight,
+            standard,
+            lines.intercepts,
+        )

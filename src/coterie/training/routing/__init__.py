@@ -1,0 +1,1 @@
+"""How routers are fitted, and what is said of them."""

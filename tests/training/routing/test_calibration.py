@@ -1,0 +1,143 @@
+"""Calibration: what was wanted is what comes out, on prompts that had no part in choosing it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coterie.decisions import Budget, CheapestAbove, Threshold, Utility
+from coterie.errors import ConfigError
+from coterie.evaluation.significance import Bootstrap
+from coterie.prospects import Prospect, Prospects, Scale
+from coterie.training.routing.calibration import Aim, Traffic, achieved, calibrate
+
+QUICK = Bootstrap(resamples=200)
+N = 300
+
+
+def traffic(n: int = N, *, seed: int = 1, usd: tuple[float | None, float | None] = (0.001, 0.01)) -> Traffic:
+    """A cheap and a dear member: how sure the router is of the dear one is how often it is right."""
+    rng = np.random.default_rng(seed)
+    strong = rng.random(n)
+    weak = np.clip(strong - rng.random(n) * 0.5, 0, 1)
+    prospects = tuple(
+        Prospects(
+            "told",
+            Scale.SCORE,
+            (Prospect("small", float(w), usd[0]), Prospect("large", float(s), usd[1])),
+        )
+        for w, s in zip(weak, strong, strict=True)
+    )
+    scores = (rng.random((n, 2)) < np.column_stack([weak, strong])).astype(float)
+    costs = np.tile([np.nan if u is None else u for u in usd], (n, 1)).astype(float)
+    return Traffic(tuple(f"question {k}" for k in range(n)), prospects, scores, costs)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 1.0])
+def test_a_wanted_share_of_calls(share: float) -> None:
+    found = calibrate(traffic(), Threshold(order=("small", "large")), Aim(share=("large", share)), bootstrap=QUICK)
+    assert found.setting == "at"
+    fitted, checked = found.fitted.shares["large"], found.checked.shares["large"]
+    assert fitted.value == pytest.approx(share, abs=0.02)
+    assert checked.value == pytest.approx(share, abs=0.12)
+    assert fitted.n + checked.n == N
+
+
+@pytest.mark.parametrize("decision", [Threshold(), Utility(0.0), Budget(0.0)])
+def test_a_wanted_mean_cost(decision: Threshold | Utility | Budget) -> None:
+    found = calibrate(traffic(), decision, Aim(mean_usd=0.005), bootstrap=QUICK)
+    assert found.fitted.mean_usd.value is not None
+    assert found.fitted.mean_usd.value <= 0.005
+    assert found.held
+    if not isinstance(decision, Budget):  # one budget for all buys the dear one always or never
+        assert found.fitted.mean_usd.value > 0.0044
+        assert found.fitted.shares["large"].value == pytest.approx(0.42, abs=0.04)
+
+
+def test_a_wanted_quality_for_the_least_money() -> None:
+    found = calibrate(traffic(), CheapestAbove(), Aim(quality=0.4), bootstrap=QUICK)
+    assert found.fitted.quality.value is not None
+    assert 0.4 <= found.fitted.quality.value < 0.45
+    dearer = achieved(traffic(), replace(found.decision, quality=found.value + 0.05), QUICK)  # type: ignore[arg-type]
+    assert dearer.mean_usd.value is not None
+    assert found.fitted.mean_usd.value is not None
+    assert dearer.mean_usd.value > found.fitted.mean_usd.value
+
+
+def test_a_drop_is_below_the_best_single_member() -> None:
+    made = traffic()
+    found = calibrate(made, Threshold(), Aim(drop=0.05), bootstrap=QUICK)
+    single = made.scores.mean(axis=0).max()
+    assert found.wanted == pytest.approx(0.95 * single, abs=0.03)
+    assert found.fitted.quality.value is not None
+    assert found.fitted.quality.value >= found.wanted
+
+
+def test_luck_stays_on_the_side_it_was_found_on() -> None:
+    """Scores that have nothing to do with prospects: the best of many settings is no better on the other side."""
+    gains = []
+    for seed in range(8):
+        luck = replace(traffic(80, seed=seed), scores=np.random.default_rng(seed).random((80, 2)).round())
+        found = calibrate(luck, Threshold(), Aim(mean_usd=1.0), bootstrap=QUICK)
+        gains.append((found.fitted.quality.value or 0.0, found.checked.quality.value or 0.0))
+    fitted, checked = np.array(gains).mean(axis=0)
+    assert fitted > checked + 0.02
+    assert checked == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_sides_depend_on_the_prompt_alone() -> None:
+    made = traffic()
+    doubled = Traffic(
+        made.prompts * 2, made.prospects * 2, np.tile(made.scores, (2, 1)), np.tile(made.costs_usd, (2, 1))
+    )
+    once, twice = (calibrate(each, Threshold(), Aim(share=("large", 0.3)), bootstrap=QUICK) for each in (made, doubled))
+    assert once.value == pytest.approx(twice.value, abs=1e-3)
+    assert twice.fitted.shares["large"].n == 2 * once.fitted.shares["large"].n
+
+
+def test_members_are_the_order_where_costs_are_unknown() -> None:
+    unpriced = traffic(usd=(None, None))
+    found = calibrate(unpriced, Threshold(order=("small", "large")), Aim(share=("large", 0.3)), bootstrap=QUICK)
+    assert found.fitted.mean_usd.value is None
+    assert found.fitted.mean_usd.missing == found.fitted.mean_usd.missing > 0
+    with pytest.raises(ConfigError, match="the cost of what would be chosen is unknown"):
+        calibrate(unpriced, Threshold(order=("small", "large")), Aim(mean_usd=1.0), bootstrap=QUICK)
+    with pytest.raises(ConfigError, match="what settings cost is unknown"):
+        calibrate(unpriced, Threshold(order=("small", "large")), Aim(quality=0.1), bootstrap=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("aim", "words"),
+    [
+        ({"share": ("huge", 0.5)}, "'huge' is not among the members"),
+        ({"mean_usd": 1e-9}, "the least is 0.001 USD"),
+        ({"quality": 0.999}, "no setting reaches"),
+    ],
+)
+def test_what_cannot_be_had_is_said(aim: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        calibrate(traffic(), Threshold(), Aim(**aim), bootstrap=QUICK)  # type: ignore[arg-type]
+
+
+def test_one_aim_and_enough_traffic() -> None:
+    with pytest.raises(ConfigError, match="calibrate for one aim"):
+        Aim()
+    with pytest.raises(ConfigError, match="calibrate for one aim"):
+        Aim(quality=0.5, drop=0.1)
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        Aim(share=("large", 30.0))
+    with pytest.raises(ConfigError, match="30 requests are too few"):
+        calibrate(traffic(30), Threshold(), Aim(share=("large", 0.3)), bootstrap=QUICK)
+
+
+def test_quality_needs_scores() -> None:
+    made = traffic()
+    unheard = replace(made, scores=np.full_like(made.scores, np.nan))
+    for aim in (Aim(quality=0.5), Aim(drop=0.01)):
+        with pytest.raises(ConfigError, match="score of every member is known"):
+            calibrate(unheard, Threshold(), aim, bootstrap=QUICK)
+    spent = calibrate(unheard, Threshold(), Aim(mean_usd=0.005), bootstrap=QUICK)
+    assert spent.held
+    assert spent.checked.quality.value is None
