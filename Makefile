@@ -29,6 +29,7 @@ bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmar
 	$(BIN)/python benchmarks/orchestration.py --write
 	$(BIN)/python benchmarks/blending.py --write
 	$(BIN)/python benchmarks/pair_ranker_cpu.py --write
+	$(BIN)/python benchmarks/routers.py --write
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

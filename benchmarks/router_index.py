@@ -27,6 +27,7 @@ from coterie.routers.forecast import Queries
 from coterie.routers.knn import KnnRouter
 from coterie.routers.knn_rules import KnnRules
 from coterie.routers.neighbours import Neighbours
+from coterie.routers.stored_scores import StoredScores
 from figures import progress
 from machine import setting
 
@@ -159,7 +160,8 @@ def measure(vectors: NDArray[np.float16], queries: Rows) -> Measured:
     fresh = iter(vectors[stored:].astype(np.float32))
     feedback = Times.of(_feedback(router, row, rng) for row in (next(fresh) for _ in range(ADDED // 2)))
     add = Times.of(_add(prompts, row) for row in fresh)
-    knn = KnnRouter(MEMBERS, KnnRules(), prompts, rng.random((len(prompts), len(MEMBERS))), np.zeros(len(MEMBERS)))
+    scores = StoredScores.of(rng.random((len(prompts), len(MEMBERS))), np.arange(len(prompts)), len(prompts))
+    knn = KnnRouter(MEMBERS, KnnRules(), prompts, scores, np.zeros(len(MEMBERS)))
     found = prompts.search(queries, COUNT).places
     nearest = _nearest(_distinct(vectors), queries, COUNT)
     return Measured(

@@ -30,6 +30,7 @@ from coterie import (
 from coterie.judges.pair_ranker import PairRanker
 from coterie.protocols import Run
 from coterie.ranked import Offered
+from coterie.replays import RANK_GIVEN
 from coterie.trace import AnswerGiven, CandidateOffered, RunFinished
 from coterie.types import Candidate, Failure, FailureKind, Judgement, Message, Request
 
@@ -181,6 +182,16 @@ def test_an_unknown_rule_and_an_unknown_reviewer_are_refused_before_anything_is_
         with pytest.raises(ConfigError, match="'rank' asks \\['zoe'\\]"):
             committee.rank(QUESTION, TEXTS, judge=PeerReview(reviewers=("zoe",)))
     assert Scales.opened == []
+
+
+def test_a_method_of_the_same_name_is_another_one() -> None:
+    kinds: list[object] = []
+    best = BestOf(("ann",), Length())
+    with Committee([ScriptedMember("ann", ("Paris",))], {"rank": best}) as committee:
+        for _ in range(2):
+            committee.ask(QUESTION, "rank", on_trace=lambda trace: kinds.append(trace.started.spec["kind"]))
+            committee.rank(QUESTION, TEXTS, judge=Length(), on_trace=lambda t: kinds.append(t.started.spec["kind"]))
+    assert kinds == ["best_of", RANK_GIVEN] * 2
 
 
 def test_one_candidate_is_the_best() -> None:

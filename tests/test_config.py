@@ -183,17 +183,18 @@ def test_a_value_cannot_bring_structure_in() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "1: configuration: expected a mapping with members, methods, limits, cache, store, not nothing"),
+        ("", "1: configuration: expected a mapping with members, methods, limits, cache, store, gateway, not nothing"),
         (
             "just text",
-            "1: configuration: expected a mapping with members, methods, limits, cache, store, not 'just text'",
+            "1: configuration: expected a mapping with members, methods, limits, cache, store, gateway, "
+            "not 'just text'",
         ),
         ("methods: {}", "1: members: a committee needs at least one member"),
         ("members: {}", "1: members: a committee needs at least one member"),
         ("members: five", "1: members: expected a mapping, not 'five'"),
         (
             ONE + "method:\n  x: 1\n",
-            "3: method: there is no such section (allowed: members, methods, limits, cache, store)",
+            "3: method: there is no such section (allowed: members, methods, limits, cache, store, gateway)",
         ),
         (ONE + "limits: 5\n", "3: limits: expected a mapping, not 5"),
         (ONE + "cache: [1]\n", "3: cache: expected a mapping, not a list"),

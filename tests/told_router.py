@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,17 @@ class Away:
 
     async def forecast(self, request: Request, members: Sequence[str], run: Run) -> Prospects:
         raise RouterError("its encoder is away")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Takes its time."""
+
+    latency_s: float
+
+    async def forecast(self, request: Request, members: Sequence[str], run: Run) -> Prospects:
+        await asyncio.sleep(self.latency_s)
+        return Prospects("slow", Scale.SCORE, tuple(Prospect(member, 0.5) for member in members))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -27,10 +27,10 @@ from coterie import config as configuration
 from coterie.answer import Answer
 from coterie.config import CacheSettings, Config
 from coterie.door import Door
-from coterie.errors import ConfigError, CoterieError, NoAnswer, StoreError
+from coterie.errors import ConfigError, CoterieError, NoAnswer, RouterError, StoreError
 from coterie.feedback import Heard, hear
 from coterie.house import House
-from coterie.methods.route import Route
+from coterie.methods.route import Route, Shut
 from coterie.prospects import Choice, Feedback, Prospects
 from coterie.protocols import Judge, MemberSpec, Method, Opens, Policy, Store
 from coterie.ranked import Offered, Ranked, RankGiven, as_candidates, authors_asked
@@ -46,7 +46,11 @@ log = logging.getLogger("coterie")
 STORE_RETRY_S = 5.0
 """For so long nobody tries to open a store that could not be opened."""
 
+ROUTER_RETRY_S = 5.0
+"""For so long nobody tries to open a router whose encoder was out of reach."""
+
 T = TypeVar("T")
+M = TypeVar("M", bound=Method)
 
 Question = str | Sequence[Message] | Request
 TraceSink = Callable[[Trace], None]
@@ -112,10 +116,11 @@ class Committee:
     def ask(self, question: Question, method: str = "default", **how: Any) -> Answer:
         """The committee's answer.
 
-        `how` may give `limits`, `sampling`, `seed` and `on_trace` (called with the trace, also when
-        there is no answer), and for methods with a policy `conversation`: the id by which its turns are
-        found again, or a `Place`; without an id they are found by the messages. Raises `NoAnswer` when
-        nobody gave anything to answer from, and `ConfigError` for a method that does not exist.
+        `how` may give `limits`, `sampling`, `seed`, `on_trace` (called with the trace, also when there is no
+        answer) and `part` (the method itself, which then need not stand in the configuration), and for methods
+        with a policy `conversation`: the id by which its turns are found again, or a `Place`; without an id they
+        are found by the messages. Raises `NoAnswer` when nobody gave anything to answer from, and `ConfigError` for
+        a method that does not exist.
         """
         self._check_sync("aask")
         return self._door.run(self._answer(self._order(question, method, **how), None))
@@ -138,12 +143,14 @@ class Committee:
             async for item in stream:
                 yield item
 
-    def _order(self, question: Question, method: str, **how: Any) -> _Order:
-        if method not in self.config.methods:
+    def _order(self, question: Question, method: str, *, part: Method | None = None, **how: Any) -> _Order:
+        if part is not None:
+            self._check_asks(method, part)
+        elif method not in self.config.methods:
             known = ", ".join(sorted(self.config.methods)) or "none"
             raise ConfigError(f"there is no method {method!r}; there are: {known}")
-        order = self._placed(question, method, self.config.methods[method], **how)
-        if not any(message.text.strip() for message in order.request.messages):
+        order = self._placed(question, method, part or self.config.methods[method], **how)
+        if not any(_says_something(message) for message in order.request.messages):
             raise ConfigError(f"the question is empty: {question!r:.80}")
         return order
 
@@ -229,12 +236,12 @@ class Committee:
         method = order.method
         if not isinstance(method, Route):
             raise ConfigError(f"the method {order.name!r} chooses nobody: {type(method).__name__} is no route")
-        await self._own.open_ahead(method)
+        opened = await self._own.open_ahead(method)
         cards = (self.config.members[name].card for name in method.pool)
         seats = {card.name: Seat(card, None, "nobody is asked") for card in cards}
         run = LiveRun(order.request, seats, order.limits, seed=order.seed, house=self._own.house)
         run.routing.store = self._own.store
-        return run, await run.forecast(method.router, order.request, method.pool)
+        return run, await run.forecast(opened.router, order.request, opened.pool)
 
     # ---- hearing how it was -------------------------------------------------------------------
 
@@ -311,7 +318,7 @@ class Committee:
 
     async def _answer(self, order: _Order, channel: Channel | None) -> Answer:
         seats = await self._own.seats(order.method.asks)
-        await self._own.open_ahead(order.method)
+        method = await self._own.open_ahead(order.method)
         spec = (order.name, self._described(order))
         thread = await self._thread(order)
         run = LiveRun(
@@ -325,7 +332,7 @@ class Committee:
             method=spec,
         )
         run.thread, run.routing.store = thread, self._own.store
-        return await conduct(run, order.method, order.name, order.on_trace)
+        return await conduct(run, method, order.name, order.on_trace)
 
     def _described(self, order: _Order) -> Mapping[str, Json]:
         """The method as plain data. Those of the configuration stay what they are, so each is described once."""
@@ -396,6 +403,8 @@ class _Opened:
         self._away = ""
         """Why the store could not be opened the last time."""
         self._try_again_s = -math.inf
+        self._shut: dict[tuple[Opens[Any], ...], tuple[str, float]] = {}
+        """Why what a router needs could not be opened the last time, and until when nobody tries it again."""
 
     @property
     def house(self) -> House:
@@ -432,9 +441,28 @@ class _Opened:
             return {name: self._seats.get(name) or fresh[name] for name in self._config.members if name in wanted}
         return {name: self._seats[name] for name in self._config.members if name in wanted}
 
-    async def open_ahead(self, method: Method) -> None:
-        """What the method's parts need is open: no deadline of a request strikes weights while they load."""
-        await asyncio.gather(*(self.house.once(spec) for spec in _opens(method)))
+    async def open_ahead(self, method: M) -> M:
+        """What the method's parts need is open: no deadline of a request strikes weights while they load.
+
+        A router whose encoder is out of reach stands in the method that is returned as one that says so: it costs no
+        answer. For `ROUTER_RETRY_S` nobody tries it again.
+        """
+        if not isinstance(method, Route):
+            await asyncio.gather(*(self.house.once(spec) for spec in _opens(method)))
+            return method
+        await asyncio.gather(*(self.house.once(spec) for spec in _opens(replace(method, router=Shut("")))))
+        opens = tuple(getattr(method.router, "opens", ()))
+        why, until_s = self._shut.get(opens, ("", -math.inf))
+        if time.monotonic() >= until_s:
+            try:
+                await asyncio.gather(*(self.house.once(spec) for spec in opens))
+            except RouterError as error:
+                why, until_s = str(error), time.monotonic() + ROUTER_RETRY_S
+                self._shut[opens] = (why, until_s)
+            else:
+                self._shut.pop(opens, None)
+                return method
+        return replace(method, router=Shut(why))
 
     async def _open(self, spec: MemberSpec) -> Seat:
         try:
@@ -509,6 +537,13 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         ledger.trace,
         run.id,
     )
+
+
+def _says_something(message: Message) -> bool:
+    """True for words, and for images and other parts that are no text."""
+    if message.text.strip():
+        return True
+    return not isinstance(message.content, str) and any(part.get("type") != "text" for part in message.content)
 
 
 def _check_place(place: Place) -> None:

@@ -27,7 +27,7 @@ FILE_NAMES = ("coterie.yaml", "coterie.yml", "coterie.json")
 
 _VARIABLE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}])*))?\}")
 
-KEYS = ("members", "methods", "limits", "cache", "store")
+KEYS = ("members", "methods", "limits", "cache", "store", "gateway")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,44 @@ class CacheSettings:
 
 
 @dataclass(frozen=True)
+class ApiKey:
+    """Who may ask the gateway, and for how much. `coterie keys create` makes one."""
+
+    id: str
+    """Names the key in accounts and conversations; it is no secret."""
+    hash: str
+    """``sha256:`` and the key's digest: the key itself stands nowhere."""
+    models: tuple[str, ...] = ()
+    """The models it may ask (``coterie/default``, a member's name); every model where left out."""
+    max_usd: float | None = None
+    """What its requests may cost together, while a gateway runs."""
+    requests_per_minute: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", self.hash):
+            raise ValueError("hash must be 'sha256:' and 64 hexadecimal digits, as 'coterie keys create' prints it")
+        if not self.id.strip() or len(self.id) > 100:
+            raise ValueError(f"id must be 1 to 100 characters, not {self.id!r:.120}")
+        for name in ("max_usd", "requests_per_minute"):
+            bound = getattr(self, name)
+            if bound is not None and not bound > 0:
+                raise ValueError(f"{name} must be greater than 0, not {bound!r}")
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """How `coterie serve` serves."""
+
+    keys: tuple[ApiKey, ...] = ()
+    """Without any, only this machine may ask, with any key."""
+
+    def __post_init__(self) -> None:
+        ids = [key.id for key in self.keys]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"each key needs an id of its own, unlike {ids!r}")
+
+
+@dataclass(frozen=True)
 class Config:
     """What a committee is made of."""
 
@@ -51,6 +89,7 @@ class Config:
     limits: Limits = Limits()  # noqa: RUF009
     cache: CacheSettings | None = None
     store: Database | None = None
+    gateway: GatewaySettings = GatewaySettings()
 
 
 def load(source: str | os.PathLike[str] | Mapping[str, Json], env: Mapping[str, str] | None = None) -> Config:
@@ -107,7 +146,21 @@ def _config(data: Json) -> Config:
     limits = fill(Limits, _section(data, "limits"), ("limits",))
     cache = fill(CacheSettings, _section(data, "cache"), ("cache",)) if data.get("cache") is not None else None
     store = fill(Database, _section(data, "store"), ("store",)) if data.get("store") is not None else None
-    return Config(members, methods, limits, cache, store)
+    return Config(members, methods, limits, cache, store, _gateway(_section(data, "gateway")))
+
+
+def _gateway(section: Mapping[str, Json]) -> GatewaySettings:
+    listed = section.get("keys") or []
+    if not isinstance(listed, list | tuple):
+        raise Misfit(("gateway", "keys"), f"expected a list of keys, not {type(listed).__name__}")  # it may be one
+    keys = []
+    for n, key in enumerate(listed):
+        if not isinstance(key, Mapping):
+            raise Misfit(("gateway", "keys", n), f"expected a mapping with id and hash, not {type(key).__name__}")
+        keys.append(fill(ApiKey, key, ("gateway", "keys", n)))
+    settings = {name: value for name, value in section.items() if name != "keys"}
+    made: GatewaySettings = fill(GatewaySettings, settings, ("gateway",), keys=tuple(keys))
+    return made
 
 
 def _section(data: Mapping[str, Json], key: str) -> Mapping[str, Json]:
@@ -257,4 +310,4 @@ def _children(node: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
         yield from ((str(n), (value, value)) for n, value in enumerate(node.value))
 
 
-__all__ = ["FILE_NAMES", "CacheSettings", "Config", "dotted", "load", "loads"]
+__all__ = ["FILE_NAMES", "ApiKey", "CacheSettings", "Config", "GatewaySettings", "dotted", "load", "loads"]

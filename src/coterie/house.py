@@ -28,6 +28,7 @@ class House:
         task: asyncio.Task[T] | None = self._opened.get(spec)
         if task is None:
             task = asyncio.ensure_future(self._stack.enter_async_context(spec.open()))
+            task.add_done_callback(_seen)
             self._opened[spec] = task
         try:
             return await asyncio.shield(task)
@@ -47,3 +48,9 @@ class House:
             await asyncio.wait(opening)  # what is half open cannot be closed
         self._opened.clear()
         await self._stack.__aexit__(kind, error, trace)
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Nobody is left to hear of a failure where all who waited were cancelled, which is no mistake."""
+    if not task.cancelled():
+        task.exception()

@@ -22,7 +22,7 @@ METHOD: dict[str, Json] = {"$ref": "#/$defs/method"}
 
 def of_config() -> dict[str, Json]:
     """The schema of a whole configuration file."""
-    from coterie.config import CacheSettings
+    from coterie.config import ApiKey, CacheSettings
 
     properties = {
         "members": {"type": "object", "additionalProperties": _one_of("members"), "minProperties": 1},
@@ -30,6 +30,7 @@ def of_config() -> dict[str, Json]:
         "limits": _or_empty(_object(Limits)),
         "cache": _or_empty(_object(CacheSettings)),
         "store": _or_empty(_object(Database)),
+        "gateway": _or_empty(_gateway(_object(ApiKey))),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -39,6 +40,15 @@ def of_config() -> dict[str, Json]:
         "required": ["members"],
         "additionalProperties": False,
         "$defs": {"method": _one_of("methods")},
+    }
+
+
+def _gateway(key: dict[str, Json]) -> dict[str, Json]:
+    return {
+        "type": "object",
+        "description": "How `coterie serve` serves.",
+        "properties": {"keys": {"type": "array", "items": key}},
+        "additionalProperties": False,
     }
 
 

@@ -338,6 +338,10 @@ class Failure:
     usage: Usage = Usage()
     latency_s: float = 0.0
     call: str = ""
+    status: int | None = None
+    """The HTTP status, where the endpoint gave one."""
+    retry_after_s: float | None = None
+    """What the endpoint asked for, in seconds."""
 
 
 # ---- what is made of it -----------------------------------------------------------------------

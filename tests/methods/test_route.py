@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +13,17 @@ import pytest
 from scripted_committee import Cast, ask
 
 from coterie import Committee, ConfigError, Limits, NoAnswer, PeerBlend, Price, Reply, Trace, Usage, replay
-from coterie.decisions import Best, Sample, Threshold, Utility
+from coterie.decisions import Best, Budget, CheapestAbove, Sample, Threshold, Utility
+from coterie.errors import RouterError
 from coterie.methods.best_of import BestOf
 from coterie.methods.route import Route
 from coterie.policies import FirstK, FullRanking, RandomPick
-from coterie.prospects import Prospect
-from coterie.protocols import Method
+from coterie.prospects import Prospect, Prospects, Scale
+from coterie.protocols import Decision, Method, Run
 from coterie.run import AnswerPiece, AnswerReset
 from coterie.trace import CallStarted, ChoiceMade, ProspectsGiven, WorkDone
-from coterie.types import FailureKind
-from told_router import Away, Told
+from coterie.types import FailureKind, Request
+from told_router import Away, Slow, Told
 
 NAMES = ("ann", "bob", "cat")
 BOB_BEST = Told({"ann": 0.2, "bob": 0.9, "cat": 0.5})
@@ -79,12 +83,20 @@ def test_a_budget_of_calls_holds_for_the_followers_too() -> None:
         ask([Cast(name, DOWN) for name in NAMES], Route(BOB_BEST, NAMES), Limits(max_calls=1))
 
 
-def test_a_router_that_cannot_say_anything_costs_no_answer() -> None:
-    asked = ask(cast(), Route(Away(), NAMES))
+@pytest.mark.parametrize("decision", [Best(), Budget(0.01), CheapestAbove(), Sample(), Threshold(), Utility(1.0)])
+def test_a_router_that_cannot_say_anything_costs_no_answer(decision: Decision) -> None:
+    """Whatever the decision weighs, and where no price is known either."""
+    asked = ask(cast(), Route(Away(), NAMES, decision))
     assert (asked.answer.text, asked.answer.how) == ("aa", "routed")
     assert asked.answer.notes == ("the router could not say anything: its encoder is away",)
     assert asked.answer.choice is not None
     assert asked.answer.choice.reason == "nothing is known of any member, so the pool's order decides"
+
+
+def test_a_router_that_takes_all_the_time_leaves_half_of_it_for_the_answer() -> None:
+    asked = ask(cast(), Route(Slow(30.0), NAMES), Limits(deadline_s=0.4))
+    assert (asked.answer.text, asked.answer.timing.wall_s < 0.4) == ("aa", True)
+    assert asked.answer.notes == ("the router could not say anything: it took more than 50% of the request's time",)
 
 
 def test_a_member_that_the_router_does_not_know_is_asked_last() -> None:
@@ -234,3 +246,58 @@ def test_another_decision_on_the_same_prospects() -> None:
     assert again.choice.order[0] == asked.answer.candidate.author
     with pytest.raises(ConfigError, match="both are known"):
         replay(asked.trace, {"decision": {"kind": "budget", "usd": 1.0}})
+
+
+# ---- a router that cannot be opened -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What a router needs, and is out of reach; it counts who tried."""
+
+    tries: list[str] = field(default_factory=list, hash=False, compare=False)
+    works: bool = False
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        self.tries.append("")
+        if not self.works:
+            raise RouterError("its endpoint is away")
+        yield "here"
+
+
+@dataclass(frozen=True)
+class Needing:
+    """Expects something, once what it needs is open."""
+
+    gone: Gone
+
+    @property
+    def opens(self) -> tuple[Gone, ...]:
+        return (self.gone,)
+
+    async def forecast(self, request: Request, members: Sequence[str], run: Run) -> Prospects:
+        await run.open(self.gone)
+        return Prospects("needing", Scale.SCORE, tuple(Prospect(member, 0.5) for member in members))
+
+
+def test_a_router_that_cannot_be_opened_costs_no_answer_and_is_not_tried_by_every_request() -> None:
+    gone = Gone()
+    with Committee([player.member() for player in cast()], {"default": Route(Needing(gone), NAMES)}) as committee:
+        for _ in range(3):
+            answer = committee.ask("Who?")
+            assert answer.text == "aa"
+            assert answer.notes == ("the router could not say anything: its endpoint is away",)
+        _, choice = committee.route("Who?")
+    assert choice.reason == "nothing is known of any member, so the pool's order decides"
+    assert len(gone.tries) == 1
+
+
+def test_a_router_is_tried_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coterie.committee.ROUTER_RETRY_S", 0.0)
+    gone = Gone()
+    with Committee([player.member() for player in cast()], {"default": Route(Needing(gone), NAMES)}) as committee:
+        assert committee.ask("Who?").notes
+        object.__setattr__(gone, "works", True)
+        assert not committee.ask("Who?").notes
+    assert len(gone.tries) == 2

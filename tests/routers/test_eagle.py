@@ -22,7 +22,7 @@ from coterie.routers.artifact import About, opened, save
 from coterie.routers.eagle import EagleRouter
 from coterie.routers.eagle_learner import Eagle, HeardBattles
 from coterie.routers.eagle_rules import EagleRules, Standing
-from coterie.routers.elo import INITIAL, Battle
+from coterie.routers.elo import INITIAL, Battle, replay
 from coterie.routers.forecast import Kept, Queries, Vectors
 from coterie.routers.knn import KnnRouter
 from coterie.routers.knn_rules import KnnRules
@@ -135,15 +135,28 @@ def test_each_kind_of_question_has_its_own_best() -> None:
     assert said[1, 0] < said[1, 1]
 
 
-def test_neighbours_are_prompts_however_many_battles_were_fought_over_each() -> None:
-    router = EagleRouter(EagleRules(p=0.0, neighbours=1, ratings="final"), Neighbours(DIMENSIONS), MEMBERS)
-    router.learn(AXES[:1], [[(0, 1, 1.0)] * 5])
-    router.learn(AXES[1:2], [[(1, 2, 1.0)] * 3])
-    router.learn(AXES[:1], [[(0, 1, 1.0)] * 2])
-    [basis] = router.forecast(queries(AXES[:1])).basis
-    assert basis == "10 battles, 7 of them over the 1 nearest prompts (cosine 1.00)"
-    [basis] = router.forecast(queries(AXES[1:2])).basis
-    assert basis == "10 battles, 3 of them over the 1 nearest prompts (cosine 1.00)"
+def test_what_was_learned_of_a_prompt_at_once_is_one_neighbour() -> None:
+    router = EagleRouter(EagleRules(neighbours=2), Neighbours(DIMENSIONS), MEMBERS)
+    router.learn(AXES[:2], [[(0, 1, 1.0)] * 5, [(1, 2, 1.0)] * 3])
+    assert router.forecast(queries(AXES[:1])).basis == (
+        "8 battles, 8 of them over the nearest prompts (cosine 1.00 to 0.00)",
+    )
+    for n in range(1, 4):
+        router.learn(AXES[:1], [[(0, 1, 1.0)] * n])
+    assert router.forecast(queries(AXES[:1])).basis == ("14 battles, 5 of them over the nearest prompts (cosine 1.00)",)
+
+
+def test_of_prompts_that_are_equally_near_the_newest_are_replayed() -> None:
+    """As of those whose beginning is the same, where the encoder reads no more of them."""
+    battles = fought(9, 8)
+    alike = np.repeat(AXES[:1], 9, axis=0)
+    rules = EagleRules(p=0.0, neighbours=3, ratings="final")
+    router = taught(alike, battles, rules)
+    overall = taught(alike, battles, replace(rules, p=1.0))
+    said, start = quality(router, AXES[:1]), quality(overall, AXES[:1])
+    here = start[0].tolist()
+    replay(here, battles[-3:], rules.k)
+    np.testing.assert_allclose(said[0], here)
 
 
 def test_battles_over_one_prompt_are_replayed_in_the_order_in_which_they_came() -> None:
@@ -258,6 +271,14 @@ def test_of_each_prompt_all_pairs_or_a_sample_of_them() -> None:
     assert len(EagleRecipe(pairs_per_prompt=9).fit(Lessons(told), vectors, silent)) == 15
 
 
+def test_many_battles_are_learned_in_steps() -> None:
+    heard: list[tuple[str, int, int]] = []
+    told = outcomes(np.random.default_rng(0).random((4000, 3)).tolist())
+    router = EagleRecipe().fit(Lessons(told), Vectors(unit(4000, 0)), lambda *how_far: heard.append(how_far))
+    assert len(router) == 12_000
+    assert heard == [("battles", 0, 12_000), ("battles", 10_002, 12_000), ("battles", 12_000, 12_000)]
+
+
 def test_the_same_lessons_and_seed_give_the_same_router() -> None:
     told, vectors = Lessons(outcomes(np.random.default_rng(1).random((20, 3)).tolist())), Vectors(unit(20, 1))
     one, same, other = (quality(EagleRecipe(seed=n).fit(told, vectors, silent), unit(4, 3)) for n in (1, 1, 2))
@@ -319,7 +340,10 @@ def test_what_was_not_kept_so_is_refused() -> None:
         kept(router, strange=1),
         replace(good, members=MEMBERS[:2]),
         replace(good, arrays={**good.arrays, "battle_first": good.arrays["battle_first"] + 3}),
-        replace(good, arrays={**good.arrays, "battle_before": good.arrays["battle_before"] + 9}),
+        replace(good, arrays={**good.arrays, "entry_before": good.arrays["entry_before"] + 9}),
+        replace(good, arrays={**good.arrays, "entry_end": good.arrays["entry_end"] - 1}),
+        replace(good, arrays={**good.arrays, "prompt_entry": good.arrays["prompt_entry"] + 1}),
+        replace(good, arrays={**good.arrays, "battle_result": good.arrays["battle_result"][1:]}),
     ):
         with pytest.raises(ConfigError):
             EagleRouter.load(wrong)

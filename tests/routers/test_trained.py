@@ -171,3 +171,14 @@ def test_a_route_asks_whom_the_artifact_expects_most_of(neighbours: Path) -> Non
         assert hard.prospects.router == "knn"
         assert "not trained on new" in hard.prospects.basis
         assert committee.ask("a").candidate.author == "small"
+
+
+def test_its_artifact_is_opened_ahead_of_a_request(tmp_path: Path) -> None:
+    router = Trained(str(tmp_path / "absent"))
+    [folder] = router.opens
+    assert folder.path == router.path
+    with (
+        Committee([ScriptedMember("small", ("s",))], {"default": Route(router, ("small",))}) as committee,
+        pytest.raises(ConfigError, match="holds no router"),
+    ):
+        committee.ask("?")

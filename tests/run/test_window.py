@@ -100,6 +100,11 @@ def test_as_few_turns_go_as_make_room_for_the_reply(request: Request, window: in
 
 
 @given(requests())
+def test_what_is_counted_once_for_all_is_what_each_of_them_is(request: Request) -> None:
+    assert Cuts(request).sizes == [estimated_tokens(cut) for cut in Cuts(request)]
+
+
+@given(requests())
 def test_where_nobody_knows_the_window_all_of_it_is_sent(request: Request) -> None:
     assert asyncio.run(within(Cuts(request), None, object())) == Sent(request)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from coterie.committee import Committee
+    from coterie.config import Config
     from coterie.evaluation.significance import Estimate
+    from coterie.methods.route import Route
     from coterie.outcomes.outcome import Outcomes
     from coterie.prospects import Prospects
     from coterie.training.routing.calibration import Achieved, Aim, Calibrated, Traffic, Tunable
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 64
 """Requests that are routed side by side."""
-
-DIGITS = 6
-"""Of a setting in a configuration."""
 
 
 class Tuned(StrEnum):
@@ -83,7 +81,7 @@ def router(
     if write and file is None:
         raise ConfigError("the embedded configuration cannot be written to: `coterie init` writes one of your own")
     made = sources.load(config)
-    tuned = _decision(getattr(made.methods.get(method), "decision", None), decision)
+    tuned = _decision(_route(made, method).decision, decision)
     with Committee.from_config(made) as committee, counting() as watch:
         traffic = _traffic(committee, method, traces or (), data or (), watch)
         found = calibrate(traffic, tuned, aim, watch=watch)
@@ -106,6 +104,18 @@ def _share(given: str | None) -> tuple[str, float] | None:
         return member, float(number)
     except ValueError:
         raise ConfigError(f"--share is MEMBER=SHARE, such as large=0.3, not {given!r}") from None
+
+
+def _route(made: Config, name: str) -> Route:
+    """The method that routes. Raises `ConfigError`."""
+    from coterie.methods.route import Route
+
+    method = made.methods.get(name)
+    if isinstance(method, Route):
+        return method
+    routes = ", ".join(key for key, each in made.methods.items() if isinstance(each, Route)) or "none"
+    said = f"there is no method {name!r}" if method is None else f"the method {name!r} chooses nobody"
+    raise ConfigError(f"{said}; methods that route (--method): {routes}")
 
 
 def _decision(configured: object, wanted: Tuned | None) -> Tunable:
@@ -167,6 +177,7 @@ def _requests(paths: Sequence[Path], method: str) -> Iterator[Request]:
 
 def _routed(committee: Committee, method: str, requests: Sequence[Request], watch: Any) -> list[Prospects]:
     """What the router says of each request now."""
+    import asyncio
 
     async def all_of_them() -> list[Prospects]:
         places = asyncio.Semaphore(AT_ONCE)
@@ -182,7 +193,13 @@ def _routed(committee: Committee, method: str, requests: Sequence[Request], watc
 
         return await asyncio.gather(*(one(request) for request in requests))
 
-    return asyncio.run(all_of_them())
+    said = asyncio.run(all_of_them())
+    if silent := sum(not prospects.known for prospects in said):
+        screen.complain(
+            f"of {silent} of {len(said)} requests the router expects nothing, so the pool's order decides there: "
+            "`coterie route` shows what it says"
+        )
+    return said
 
 
 def _outcomes(files: Sequence[Path]) -> Outcomes:
@@ -237,7 +254,7 @@ def _plain(found: Calibrated) -> dict[str, Any]:
     from coterie.specs import describe
 
     made = describe("decisions", found.decision)
-    return {**made, found.setting: round(found.value, DIGITS)}
+    return {**made, found.setting: found.value}
 
 
 def _write(file: Path, method: str, found: Calibrated) -> None:

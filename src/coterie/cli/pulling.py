@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from coterie.config import Config
-
 if TYPE_CHECKING:
+    from coterie.config import Config
     from coterie.weights import Progress, Weights
 
 GEMMA = "gemma-3-270m"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import unicodedata
@@ -94,6 +93,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableT
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """What `work` returns. An interrupt cancels it, lets it clean up, and ends the program with status 130."""
+    import asyncio
+
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:

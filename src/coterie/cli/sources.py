@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie import config as configuration
-from coterie.config import FILE_NAMES, Config
+if TYPE_CHECKING:
+    from coterie.config import Config
 
 ConfigOption = Annotated[
     Path | None,
@@ -32,6 +32,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def file_of(named: Path | None) -> Path | None:
     """The configuration file in force; ``None`` for the embedded committee."""
+    from coterie.config import FILE_NAMES
+
     if named is not None:
         return named
     if from_environment := os.environ.get("COTERIE_CONFIG"):
@@ -41,6 +43,7 @@ def file_of(named: Path | None) -> Path | None:
 
 def load(named: Path | None) -> Config:
     """The configuration in force, its models fetched or not. Raises `ConfigError`."""
+    from coterie import config as configuration
     from coterie import embedded
 
     file = file_of(named)
@@ -52,6 +55,7 @@ def ready(named: Path | None, gemma: bool | None, methods: tuple[str, ...] | Non
 
     Says on stderr what it fetches. Raises `ConfigError`, `ModelFilesError`.
     """
+    from coterie import config as configuration
     from coterie.cli import pulling
 
     file = file_of(named)

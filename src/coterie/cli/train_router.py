@@ -149,10 +149,13 @@ def _encoder(recipe: Any, given: str) -> Encoder | None:
 
 
 def _shown(card: Any) -> list[RenderableType]:
-    """What was measured: the comparison's headline, and what the router beats."""
+    """The data; what was measured: the comparison's headline, and what the router beats."""
     from coterie.evaluation.routing.entries import HEADLINES, KIND_NAMES
 
-    measured, parts = card["measurements"], []
+    measured, data = card["measurements"], card["data"]
+    parts: list[RenderableType] = [f"{side}: {screen.shown(data[side]['summary'])}" for side in ("learned", "measured")]
+    parts += [f"left out: {n} {screen.shown(reason)}" for reason, n in data["left_out"].items()]
+    parts.append("")
     if (found := measured["comparison"]) is not None:
         key = found["headline"]
         rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from coterie.decisions.ordering import best_first, qualities
+from coterie.decisions.ordering import best_first, in_the_dark, qualities
 from coterie.prospects import Choice, Prospects
 
 
@@ -17,8 +17,8 @@ class Best:
     """
 
     def choose(self, prospects: Prospects, _rng: random.Random) -> Choice:
+        if dark := in_the_dark(prospects):
+            return dark
         known = qualities(prospects)
         order = best_first(prospects, known)
-        if not known:
-            return Choice(order, "nothing is known of any member, so the pool's order decides")
         return Choice(order, f"{order[0]} has the highest expected quality, {known[order[0]]:.4g}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from coterie.decisions.ordering import best_first, priced, without
+from coterie.decisions.ordering import best_first, in_the_dark, priced, without
 from coterie.prospects import Choice, Prospects
 
 
@@ -25,6 +25,8 @@ class Budget:
             raise ValueError(f"usd is 0 or more, not {self.usd!r}")
 
     def choose(self, prospects: Prospects, _rng: random.Random) -> Choice:
+        if dark := in_the_dark(prospects):
+            return dark
         weighed = priced(prospects)
         costs = {prospect.member: prospect.cost_usd or 0.0 for prospect in weighed}
         within = {p.member: p.quality or 0.0 for p in weighed if costs[p.member] <= self.usd}

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from coterie.decisions.ordering import best_first, priced, without
+from coterie.decisions.ordering import best_first, in_the_dark, priced, without
 from coterie.prospects import Choice, Prospect, Prospects
 
 
@@ -24,6 +24,8 @@ class CheapestAbove:
     several: Literal["cheapest", "dearest"] = "cheapest"
 
     def choose(self, prospects: Prospects, _rng: random.Random) -> Choice:
+        if dark := in_the_dark(prospects):
+            return dark
         weighed = priced(prospects)
         enough = [prospect for prospect in weighed if _quality(prospect) > self.quality]
         if enough:

@@ -28,7 +28,8 @@ class Explore:
         order = best_first(prospects, known)
         even = self.epsilon / len(order)
         if rng.random() >= self.epsilon:
-            return Choice(order, f"{order[0]} has the highest expected quality", 1.0 - self.epsilon + even)
+            why = f"{order[0]} has the highest expected quality" if known else "nothing is known of any member yet"
+            return Choice(order, why, 1.0 - self.epsilon + even)
         drawn = rng.choice(order)
         likely = even + (1.0 - self.epsilon if drawn == order[0] else 0.0)
         rest = tuple(member for member in order if member != drawn)

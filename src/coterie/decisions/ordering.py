@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from coterie.errors import ConfigError
-from coterie.prospects import Prospect, Prospects
+from coterie.prospects import Choice, Prospect, Prospects
 
 
 def best_first(prospects: Prospects, score: Mapping[str, float]) -> tuple[str, ...]:
@@ -24,6 +24,14 @@ def costs(prospects: Iterable[Prospect]) -> dict[str, float]:
     return {prospect.member: prospect.cost_usd for prospect in prospects if prospect.cost_usd is not None}
 
 
+def in_the_dark(prospects: Prospects) -> Choice | None:
+    """The pool's order where nothing is known of any member, as when a router is away: that costs no answer."""
+    if prospects.known:
+        return None
+    names = tuple(prospect.member for prospect in prospects.members)
+    return Choice(names, "nothing is known of any member, so the pool's order decides")
+
+
 def priced(prospects: Prospects) -> tuple[Prospect, ...]:
     """The members of whom both quality and cost are known. Raises `ConfigError` where there is none."""
     found = tuple(prospect for prospect in prospects.known if prospect.cost_usd is not None)
@@ -31,7 +39,7 @@ def priced(prospects: Prospects) -> tuple[Prospect, ...]:
         names = [prospect.member for prospect in prospects.members]
         raise ConfigError(
             f"this decision weighs cost against quality, and of none of {names!r} both are known: give the members "
-            "a price, use a router that expects output tokens, set max_tokens, or take a decision that needs no cost"
+            "a price, use a router that expects output tokens, or take a decision that needs no cost"
         )
     return found
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coterie.decisions.ordering import in_the_dark
 from coterie.prospects import Choice, Prospects, Scale
 
 
@@ -20,6 +21,8 @@ class Sample:
     """
 
     def choose(self, prospects: Prospects, rng: random.Random) -> Choice:
+        if dark := in_the_dark(prospects):
+            return dark
         left = dict(_weights(prospects))
         drawn: list[str] = []
         probability = 1.0
@@ -32,8 +35,6 @@ class Sample:
             drawn.append(member)
             del left[member]
         others = [prospect.member for prospect in prospects.members if prospect.member not in drawn]
-        if not drawn:
-            return Choice(tuple(others), "nothing is known of any member, so the pool's order decides")
         return Choice((*drawn, *others), f"{drawn[0]} was drawn with probability {probability:.4g}", probability)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from coterie.decisions.ordering import costs, qualities, without
+from coterie.decisions.ordering import costs, in_the_dark, qualities, without
 from coterie.errors import ConfigError
 from coterie.prospects import Choice, Prospects
 
@@ -31,11 +31,13 @@ class Threshold:
             raise ValueError(f"order takes each member once, unlike {self.order!r}")
 
     def choose(self, prospects: Prospects, _rng: random.Random) -> Choice:
+        if dark := in_the_dark(prospects):
+            return dark
         known = qualities(prospects)
         steps = [member for member in self._cheap_to_dear(prospects) if member in known]
         pool = [prospect.member for prospect in prospects.members]
         if not steps:
-            return Choice(tuple(pool), "nothing is known of any member, so the pool's order decides")
+            return Choice(tuple(pool), "of nobody are both quality and cost known, so the pool's order decides")
         place, said = self._place(steps, known, prospects)
         order = (*steps[place:], *reversed(steps[:place]))
         others = tuple(member for member in pool if member not in steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from coterie.decisions.ordering import best_first, priced, without
+from coterie.decisions.ordering import best_first, in_the_dark, priced, without
 from coterie.prospects import Choice, Prospects
 
 
@@ -24,6 +24,8 @@ class Utility:
             raise ValueError(f"per_usd is 0 or more, not {self.per_usd!r}")
 
     def choose(self, prospects: Prospects, _rng: random.Random) -> Choice:
+        if dark := in_the_dark(prospects):
+            return dark
         weighed = priced(prospects)
         worth = {p.member: (p.quality or 0.0) - self.per_usd * (p.cost_usd or 0.0) for p in weighed}
         order = best_first(prospects, worth)

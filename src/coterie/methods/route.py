@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from coterie.decisions import Best
-from coterie.errors import ConfigError, NoAnswer
+from coterie.errors import ConfigError, NoAnswer, RouterError
 from coterie.methods.steps import everyone
-from coterie.prospects import Choice
+from coterie.prospects import Choice, Prospects
 from coterie.protocols import Decision, Method, Router, Run
 from coterie.types import Failure, Request, Result
 
@@ -57,6 +58,17 @@ class Route:
         if self.then is not None:
             return await _then(self.then, choice, self.take, request, run)
         return await _one(choice, request, run)
+
+
+@dataclass(frozen=True)
+class Shut:
+    """In the place of a router that could not be opened."""
+
+    why: str
+
+    async def forecast(self, request: Request, members: Sequence[str], run: Run) -> Prospects:  # noqa: ARG002
+        """Raises `RouterError`."""
+        raise RouterError(self.why)
 
 
 async def _one(choice: Choice, request: Request, run: Run) -> Result:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -49,26 +50,16 @@ def read(names: Sequence[str], feedback: Sequence[str] = (), watch: Watch = sile
     """
     reading = _Reading(heard([place_of(name) for name in feedback], watch))
     files = [file for name in names for file in _files(name)]
-    traces = 0
     for number, file in enumerate(files, 1):
-        shape = shape_of(file)
-        if shape == "trace":
-            traces += 1
-            reading.trace(file)
+        if reading.file(file, watch):
             watch("reading traces", number, len(files))
-            continue
-        for line in lines(file, watch):
-            reading.record(line, shape)
-    if feedback and not traces:
+    if feedback and not reading.runs:
         raise ConfigError("feedback speaks of recorded runs: name their traces among the data")
     return reading.done()
 
 
-def shape_of(file: Path) -> Shape:
+def shape_of(first: Line) -> Shape:
     """What a file holds, by its first record. Raises `ConfigError` where that is none of the shapes."""
-    first = next(lines(file), None)
-    if first is None:
-        raise ConfigError(f"{str(file)!r} is empty")
     record = first.record if isinstance(first.record, dict) else {}
     for key, shape in _KEYS.items():
         if key in record:
@@ -87,17 +78,29 @@ class _Reading:
         self._heard = heard
         self._table, self._fights = Table(), Fights()
         self._left_out: Counter[str] = Counter()
-        self._runs: set[str] = set()
+        self.runs: set[str] = set()
+        """Those whose traces were read."""
 
-    def record(self, line: Line, shape: Shape) -> None:
-        if shape == "outcomes":
-            self._table.add(_read(row_of, line))
-        else:
-            self._fights.add(_read(battle_of, line))
+    def file(self, file: Path, watch: Watch) -> bool:
+        """Afterwards what the file holds is there; true where that was a trace."""
+        found = lines(file, watch)
+        first = next(found, None)
+        if first is None:
+            raise ConfigError(f"{str(file)!r} is empty")
+        shape = shape_of(first)
+        if shape == "trace":
+            self._trace(file)
+            return True
+        for line in chain((first,), found):
+            if shape == "outcomes":
+                self._table.add(_read(row_of, line))
+            else:
+                self._fights.add(_read(battle_of, line))
+        return False
 
-    def trace(self, file: Path) -> None:
+    def _trace(self, file: Path) -> None:
         trace = Trace.load(file)
-        self._runs.add(trace.started.run)
+        self.runs.add(trace.started.run)
         for lesson in lessons_of(trace, self._heard, str(file), self._left_out):
             if isinstance(lesson, Battle):
                 self._fights.add(lesson)
@@ -106,7 +109,7 @@ class _Reading:
 
     def done(self) -> Read:
         """Raises `ConfigError` where nothing was read."""
-        lost = sum(len(said) for run, said in self._heard.items() if run not in self._runs)
+        lost = sum(len(said) for run, said in self._heard.items() if run not in self.runs)
         if lost:
             self._left_out["pieces of feedback on runs that no trace is of"] = lost
         outcomes = self._table.outcomes() if len(self._table) else None

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -106,9 +106,9 @@ def whole(folder: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(folder).expanduser().absolute()
     check_free(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    place = target.parent / f".{target.name}.{secrets.token_hex(6)}"
+    place.mkdir()
     try:
-        place.chmod(0o777 & ~_umask())
         yield place
         check_free(target)
         if target.is_dir():
@@ -172,12 +172,6 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 # ---- reading ------------------------------------------------------------------------------------
 
 
@@ -207,6 +201,12 @@ def opened(folder: str | os.PathLike[str]) -> Artifact:
         raise ConfigError(f"the router in {str(folder)!r} cannot be opened: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
         raise ConfigError(f"the router in {str(folder)!r} is damaged: {error!r}") from error
+
+
+def kind_of(folder: str | os.PathLike[str]) -> str:
+    """The kind of the router in a folder, which is not loaded for that. Raises `ConfigError`."""
+    told, _ = _told(Path(folder).expanduser().absolute())
+    return str(told.get("kind", ""))
 
 
 def _told(place: Path) -> tuple[dict[str, Any], str]:

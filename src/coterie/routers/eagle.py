@@ -14,7 +14,7 @@ from coterie.routers.battle_log import BattleLog
 from coterie.routers.eagle_rules import EagleRules
 from coterie.routers.elo import Battle, Ratings, replay
 from coterie.routers.forecast import Forecast, Kept, Queries, Reads
-from coterie.routers.neighbours import Found, Neighbours
+from coterie.routers.neighbours import Neighbours
 from coterie.types import Json
 
 RATINGS = ("final_ratings", "rating_totals", "rating_counts")
@@ -25,9 +25,9 @@ class EagleRouter:
     """Score = p * global + (1 - p) * local, in Elo points; nothing of a member that was in no battle.
 
     Global ratings follow all battles in the order in which they came. Local ones begin at the global ones and go
-    through the battles over the N nearest prompts once more, oldest first. N counts prompts: one over which many
-    battles were fought stands there once, with all of them. One more battle changes two ratings and adds a vector,
-    whatever was there before.
+    through the battles over the N nearest prompts once more, oldest first. What was learned of a prompt at once (of
+    outcomes, all its pairs) is one of the N; of prompts that are equally near, as one that was asked again, the newest
+    are. So a decision takes no longer where much is known, and one more battle changes two ratings and adds a vector.
 
     The paper's "average" of the global ratings is read as the mean of each member's rating over its own battles, so
     that one who joins late is not drawn to the initial rating by battles that it was not in.
@@ -91,12 +91,12 @@ class EagleRouter:
         quality = np.empty((len(queries), len(self._members)))
         basis = []
         for row in range(len(queries)):
-            near = found.places[row]
-            fought = self._battles.over(near[near >= 0].tolist())
+            near = found.places[row][found.places[row] >= 0].tolist()
+            fought, reached = self._battles.over(near, self._rules.neighbours)
             here = list(everywhere)
             replay(here, fought, self._rules.k)
             quality[row] = here
-            basis.append(self._basis(found, row, len(fought)))
+            basis.append(self._basis(found.cosines[row, :reached], len(fought)))
         quality += self._rules.p * (np.array(everywhere) - quality)
         quality[:, np.array(self._ratings.counts) == 0] = np.nan
         return Forecast(quality, basis=tuple(basis))
@@ -124,10 +124,10 @@ class EagleRouter:
         router._battles = BattleLog.load(kept.arrays, len(kept.members))
         return router
 
-    def _basis(self, found: Found, row: int, battles: int) -> str:
-        cosines = found.cosines[row][found.places[row] >= 0]
+    def _basis(self, cosines: NDArray[np.float32], battles: int) -> str:
+        told = f"{len(self)} battles"
         if not len(cosines):
-            return f"{len(self)} battles, and no prompt to compare the query with"
-        alike = f"cosine {cosines[0]:.2f} to {cosines[-1]:.2f}" if len(cosines) > 1 else f"cosine {cosines[0]:.2f}"
-        told = f"{len(self)} battles, {battles} of them over the {len(cosines)} nearest prompts ({alike})"
+            return f"{told}, and no prompt to compare the query with"
+        alike = f"{cosines[0]:.2f}" if len(cosines) == 1 else f"{cosines[0]:.2f} to {cosines[-1]:.2f}"
+        told += f", {battles} of them over the nearest prompts (cosine {alike})"
         return f"{told}; {self._prompts.note}" if self._prompts.note else told

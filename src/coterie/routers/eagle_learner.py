@@ -15,6 +15,7 @@ from coterie.routers.forecast import Forecast, Queries
 from coterie.routers.foretold import prospects
 from coterie.routers.learning import Fold, Unreadable, journal
 from coterie.routers.packing import packed, unpacked
+from coterie.routers.starting import with_spending
 from coterie.types import Json, Request
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Eagle(EagleRules):
         vectors = await encoder.encode([request.question])
         state = await (await run.open(Fold(self))).state(run)
         said = state.forecast(Queries((request.question,), vectors), members)
-        return prospects(KIND, Scale.ELO, members, said)
+        return await with_spending(prospects(KIND, Scale.ELO, members, said), self.start, run)
 
     async def features(self, request: Request, run: Run) -> Json:
         """The question's vector."""

@@ -18,7 +18,7 @@ class EagleRules:
     p: float = 0.5
     """What the global rating weighs; the local one weighs the rest."""
     neighbours: int = 20
-    """N: over so many of the nearest prompts the local rating is fought out."""
+    """N: the local rating is fought out over so many of the nearest prompts that were learned of."""
     k: float = 32.0
     """The most that one battle can move a rating, in Elo points."""
     ratings: Standing = "average"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,6 +24,21 @@ def available() -> bool:
     return find_spec("usearch") is not None
 
 
+def _index_class() -> Any:
+    """The library's index. Raises `MissingExtra`.
+
+    Its binary brings a C++ runtime of its own, on which ONNX Runtime crashes when it is loaded after it (seen with
+    usearch 2.26.6 and onnxruntime 1.31.1 on Linux); so ONNX Runtime, where there is one, is loaded before.
+    """
+    with suppress(ImportError):
+        import onnxruntime  # noqa: F401
+    try:
+        from usearch.index import Index
+    except ImportError as error:
+        raise MissingExtra("an index of many vectors", "routers", error.name or "usearch") from error
+    return Index
+
+
 class Graph:
     """Vectors by place, kept as bfloat16 in usearch. One thread may use it at a time.
 
@@ -31,11 +47,7 @@ class Graph:
     """
 
     def __init__(self, dimensions: int) -> None:
-        try:
-            from usearch.index import Index
-        except ImportError as error:
-            raise MissingExtra("an index of many vectors", "routers", error.name or "usearch") from error
-        self._index: Any = Index(
+        self._index: Any = _index_class()(
             ndim=dimensions,
             metric="ip",
             dtype="bf16",
@@ -79,5 +91,6 @@ class Graph:
             raise ConfigError(f"the index of nearest vectors cannot be read: {error}") from error
         if graph._index.ndim != dimensions:
             raise ConfigError(f"the index holds vectors of {graph._index.ndim} numbers, and {dimensions} were due")
+        graph._index.expansion_add = EXPANSION_ADD
         graph._index.expansion_search = EXPANSION_SEARCH
         return graph

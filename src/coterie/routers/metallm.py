@@ -17,7 +17,7 @@ from coterie.routers.learning import Fold, Unreadable, journal
 from coterie.routers.linucb_terms import Terms
 from coterie.routers.packing import packed, unpacked
 from coterie.routers.rewards import rewards
-from coterie.routers.starting import started
+from coterie.routers.starting import prices_of, started, with_spending
 from coterie.types import Json, Request
 
 if TYPE_CHECKING:
@@ -86,12 +86,11 @@ class MetaLLM(Terms):
         vectors = await encoder.encode([request.question])
         state = await (await run.open(Fold(self))).state(run)
         said = state.forecast(Queries((request.question,), vectors), members, self._prices(members, run))
-        return prospects(KIND, Scale.SCORE, members, said)
+        return await with_spending(prospects(KIND, Scale.SCORE, members, said), self.start, run)
 
     def _prices(self, members: Sequence[str], run: Run) -> Mapping[str, float]:
         """USD for a million tokens read and a million written, of the members whose price is known."""
-        listed = {member: run.cards[member].price for member in members if member in run.cards}
-        return {member: price.input_usd + price.output_usd for member, price in listed.items() if price is not None}
+        return {member: price.input_usd + price.output_usd for member, price in prices_of(members, run).items()}
 
     async def features(self, request: Request, run: Run) -> Json:
         """The question's vector."""

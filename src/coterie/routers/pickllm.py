@@ -14,7 +14,7 @@ from coterie.routers.learning import Fold, journal
 from coterie.routers.pickllm_router import VERSION, PickLLMRouter
 from coterie.routers.pickllm_rules import PickRules
 from coterie.routers.rewards import rewards
-from coterie.routers.starting import started
+from coterie.routers.starting import started, with_spending
 from coterie.types import Json, Request
 
 
@@ -64,7 +64,7 @@ class PickLLM(PickRules):
     async def forecast(self, request: Request, members: Sequence[str], run: Run) -> Prospects:
         state = await (await run.open(Fold(self))).state(run)
         said = state.forecast(Queries((request.question,)), members)
-        return prospects(PickLLMRouter.kind, Scale.SCORE, members, said)
+        return await with_spending(prospects(PickLLMRouter.kind, Scale.SCORE, members, said), self.start, run)
 
     async def features(self, request: Request, run: Run) -> Json:  # noqa: ARG002
         """Nothing."""

@@ -7,11 +7,12 @@ has one price for both). Where a price or the mean is unknown, the recorded mean
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Outcomes
+from coterie.prospects import Prospect
 from coterie.types import Json, Price
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ class Spending:
         if _is_free(price):
             return 0.0
         return (guess_tokens(text) * price.input_usd + self.output_tokens[member] * price.output_usd) / 1e6
+
+    def on(self, prospect: Prospect, price: Price | None) -> Prospect:
+        """The prospect with what is expected to be spent; a cost that the price tells is left to the run."""
+        member = prospect.member
+        return replace(
+            prospect,
+            cost_usd=None if self.tells(member, price) else self.cost_usd.get(member),
+            output_tokens=self.output_tokens.get(member),
+        )
 
     def table(self, texts: Sequence[str], members: Sequence[str], prices: Mapping[str, Price]) -> NDArray[np.float64]:
         """`expected_usd` of every text and member, (texts, members); NaN where it is unknown."""

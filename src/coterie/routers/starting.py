@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from coterie.errors import ConfigError
-from coterie.protocols import Encoder
+from coterie.prospects import Prospects
+from coterie.protocols import Encoder, Run
 from coterie.routers.forecast import Fitted
+from coterie.routers.spending import Spending
+from coterie.types import Price
 
 T = TypeVar("T", bound=Fitted)
 
@@ -27,3 +36,42 @@ def started(folder: str, kind: type[T], encoder: Encoder | None = None) -> T:
             f"{encoder.identity!r}: give it the same one"
         )
     return artifact.fitted
+
+
+@dataclass(frozen=True)
+class StartSpending:
+    """Opens what members spent in the data of an artifact, without opening the router again."""
+
+    folder: str
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Spending]:
+        """Raises `ConfigError` for a folder that does not say it."""
+        yield await asyncio.to_thread(self._read)
+
+    def _read(self) -> Spending:
+        from coterie.routers.artifact import ROUTER
+
+        try:
+            told = json.loads((Path(self.folder).expanduser() / ROUTER).read_bytes())
+            return Spending.from_json(told["spending"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{self.folder!r} does not say what its members spend: {error!r}") from error
+
+
+async def with_spending(said: Prospects, start: str | None, run: Run) -> Prospects:
+    """What a learner says, with what its members spent in the data of the artifact it began with, if there is one.
+
+    Raises `ConfigError` for a folder that does not say it.
+    """
+    if start is None:
+        return said
+    spending = await run.open(StartSpending(start))
+    prices = prices_of([prospect.member for prospect in said.members], run)
+    return replace(said, members=tuple(spending.on(each, prices.get(each.member)) for each in said.members))
+
+
+def prices_of(members: Sequence[str], run: Run) -> Mapping[str, Price]:
+    """Prices of the members for which one is known."""
+    listed = {member: run.cards[member].price for member in members if member in run.cards}
+    return {member: price for member, price in listed.items() if price is not None}

@@ -13,7 +13,7 @@ from coterie.protocols import Encoder, Run
 from coterie.routers.artifact import Artifact, opened
 from coterie.routers.forecast import Queries
 from coterie.routers.foretold import prospects
-from coterie.routers.spending import Spending
+from coterie.routers.starting import prices_of
 from coterie.types import Request
 
 
@@ -58,32 +58,27 @@ class Trained:
     encoder: Encoder | None = None
     """What makes the vectors, instead of the encoder that the artifact names; it must make the same ones."""
 
+    @property
+    def opens(self) -> tuple[ArtifactFolder, ...]:
+        """What is expensive in it, which a committee opens ahead."""
+        return (ArtifactFolder(self.path, self.encoder),)
+
     async def forecast(self, request: Request, members: Sequence[str], run: Run) -> Prospects:
         """Raises `RouterError` where the encoder is out of reach, `ConfigError` for a folder or encoder that is wrong.
 
         Costs are left to the run where a member's price tells them; else they are the recorded mean.
         """
-        ready = await run.open(ArtifactFolder(self.path, self.encoder))
+        ready = await run.open(*self.opens)
         fitted, text = ready.artifact.fitted, whole(request.question)
         vectors = None if ready.encoder is None else await (await run.open(ready.encoder)).encode([text])
         queries = Queries((text,), vectors)
         slow = fitted.reads in ("texts", "both")
         said = await asyncio.to_thread(fitted.forecast, queries) if slow else fitted.forecast(queries)
         told = prospects(fitted.kind, fitted.scale, fitted.members, said)
-        known = {prospect.member: _spending(prospect, ready.artifact.spending, run) for prospect in told.members}
+        spending, prices = ready.artifact.spending, prices_of(members, run)
+        known = {said.member: spending.on(said, prices.get(said.member)) for said in told.members}
         found = tuple(known.get(member) or Prospect(member, None) for member in members)
         return replace(told, members=found, basis=_basis(told.basis, [name for name in members if name not in known]))
-
-
-def _spending(prospect: Prospect, spending: Spending, run: Run) -> Prospect:
-    """The prospect with what is expected to be spent."""
-    member = prospect.member
-    price = run.cards[member].price if member in run.cards else None
-    return replace(
-        prospect,
-        cost_usd=None if spending.tells(member, price) else spending.cost_usd.get(member),
-        output_tokens=spending.output_tokens.get(member),
-    )
 
 
 def _basis(own: str, strange: Sequence[str]) -> str:

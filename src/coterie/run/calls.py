@@ -106,7 +106,11 @@ class Attempts:
         wait_s = self._wait_s(error)
         if asyncio.get_running_loop().time() + wait_s >= ends:
             raise MemberError(
-                f"{error}; the next try in {wait_s:.1f} s would come too late", error.kind, usage=error.usage
+                f"{error}; the next try in {wait_s:.1f} s would come too late",
+                error.kind,
+                usage=error.usage,
+                retry_after_s=error.retry_after_s,
+                status=error.status,
             ) from error
         self.spent += replace(error.usage or UNKNOWN, calls=0)
         self.ledger.write(CallRetried(self.ledger.now(), self.call, self.tries, str(error), wait_s))

@@ -468,7 +468,8 @@ class LiveRun:
         usage = replace(error.usage or free, calls=attempts.tries) + attempts.spent if attempts.tries else Usage()
         latency_s = asyncio.get_running_loop().time() - attempts.started_s
         self.ledger.spend(usage, request)
-        return self.ledger.fail(Failure(member, str(error), error.kind, stage, usage, latency_s, call))
+        told = (error.status, error.retry_after_s)
+        return self.ledger.fail(Failure(member, str(error), error.kind, stage, usage, latency_s, call, *told))
 
     # ---- side by side -------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -12,6 +13,9 @@ from coterie.run.ledger import Ledger, guess_tokens
 from coterie.store.plain import ROUTED
 from coterie.trace import ChoiceMade, Noted, ProspectsGiven
 from coterie.types import Candidate, Card, Failure, Json, Request, Result
+
+ROUTING_SHARE = 0.5
+"""How much of the time that is left the router may take: whoever is asked without its word still answers."""
 
 
 @dataclass
@@ -38,16 +42,23 @@ class Routing:
 
     async def _said(self, router: Router, request: Request, members: Sequence[str], run: Run) -> Prospects:
         name = type(router).__name__
+        silent = Prospects(name, Scale.SCORE, ())
         try:
-            done = await run.work(name, self._asked(router, request, members, run), stage="route")
+            async with asyncio.timeout(max(0.0, ROUTING_SHARE * self.ledger.left_s)):
+                done = await run.work(name, self._asked(router, request, members, run), stage="route")
         except RouterError as error:
-            self.ledger.write(Noted(self.ledger.now(), f"the router could not say anything: {error}"))
-            return Prospects(name, Scale.SCORE, ())
+            return self._unsaid(silent, str(error))
+        except TimeoutError:
+            return self._unsaid(silent, f"it took more than {ROUTING_SHARE:.0%} of the request's time")
         if isinstance(done, Failure):
-            return Prospects(name, Scale.SCORE, ())
+            return self._unsaid(silent, done.error)
         work, said = done
         self.work = (work,)
         return said
+
+    def _unsaid(self, silent: Prospects, why: str) -> Prospects:
+        self.ledger.write(Noted(self.ledger.now(), f"the router could not say anything: {why}"))
+        return silent
 
     async def _asked(self, router: Router, request: Request, members: Sequence[str], run: Run) -> Prospects:
         said = await router.forecast(request, members, run)

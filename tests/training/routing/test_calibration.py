@@ -132,6 +132,33 @@ def test_one_aim_and_enough_traffic() -> None:
         calibrate(traffic(30), Threshold(), Aim(share=("large", 0.3)), bootstrap=QUICK)
 
 
+@pytest.mark.parametrize(
+    "aim", [{"mean_usd": -1.0}, {"mean_usd": np.nan}, {"quality": np.nan}, {"drop": 1.0}, {"drop": -0.1}]
+)
+def test_aims_that_mean_nothing_are_refused(aim: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"a mean cost is|a mean score is|a drop is"):
+        Aim(**aim)  # type: ignore[arg-type]
+
+
+def test_a_router_that_says_nothing_is_no_ground_to_calibrate_on() -> None:
+    made = traffic()
+    blank = (Prospect("small", None, 0.001), Prospect("large", None, 0.01))
+    silent = replace(made, prospects=tuple(replace(given, members=blank) for given in made.prospects))
+    with pytest.raises(ConfigError, match="expects nothing of any member"):
+        calibrate(silent, Threshold(), Aim(share=("large", 0.3)), bootstrap=QUICK)
+
+
+@pytest.mark.parametrize("usd", [(1.23456789e-7, 9.87654321e-6), (0.001, 0.01)])
+def test_a_setting_is_short_and_does_what_was_measured(usd: tuple[float, float]) -> None:
+    made = traffic(usd=usd)
+    budget = calibrate(made, Budget(0.0), Aim(mean_usd=usd[1]), bootstrap=QUICK)
+    assert budget.fitted.mean_usd.value is not None
+    assert budget.value >= usd[1]  # rounded down, it would buy the cheap one alone
+    threshold = calibrate(made, Threshold(), Aim(share=("large", 0.3)), bootstrap=QUICK)
+    assert len(f"{threshold.value!r}") <= 8
+    assert achieved(made, threshold.decision, QUICK).shares["large"].value == pytest.approx(0.3, abs=0.07)
+
+
 def test_quality_needs_scores() -> None:
     made = traffic()
     unheard = replace(made, scores=np.full_like(made.scores, np.nan))

@@ -225,3 +225,15 @@ def test_what_was_missing_is_on_the_card(data: str, tmp_path: Path) -> None:
     assert sum(count["unscored"].get("small", 0) for count in counts) == 20
     assert sum(count["repeated"] for count in counts) >= 10
     assert sum(count["unpriced"].get("large", 0) for count in counts) == 20
+
+
+def test_a_member_may_be_called_like_a_kind(tmp_path: Path) -> None:
+    lines = tiny_outcomes.records(120, members=("length", "bag_of_words", "large"))
+    for line in lines[::10]:
+        line["outcomes"]["large"]["score"] = None
+    file = tiny_outcomes.written(tmp_path / "o.jsonl", lines)
+    found = train(RouterTask(LengthRecipe(), of(file), tmp_path / "router"))["measurements"]
+    names = {(row["name"], row["kind"]) for row in found["comparison"]["rows"]}
+    assert {("length (router)", "router"), ("bag_of_words (router)", "baseline"), ("length", "single")} <= names
+    assert "held-back prompts are not compared on" in found["notes"][0]
+    assert found["squared_error"]["router"]["n"] > found["comparison"]["prompts"]

@@ -59,6 +59,14 @@ class Aim:
             raise ConfigError(f"calibrate for one aim (a share, a mean cost, a quality, a drop), not for {given!r}")
         if self.share is not None and not 0.0 <= self.share[1] <= 1.0:
             raise ConfigError(f"a share lies between 0 and 1, not at {self.share[1]!r}")
+        if self.mean_usd is not None and not 0.0 <= self.mean_usd < np.inf:
+            raise ConfigError(f"a mean cost is 0 USD or more, not {self.mean_usd!r}")
+        if self.quality is not None and not np.isfinite(self.quality):
+            raise ConfigError(f"a mean score is a number, not {self.quality!r}")
+        if self.drop is not None and not 0.0 <= self.drop < 1.0:
+            raise ConfigError(
+                f"a drop is a share of the best member's mean score, 0 or more and below 1: {self.drop!r}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +133,15 @@ def calibrate(
 ) -> Calibrated:
     """The decision with the setting that meets the aim best on half of the requests, and what it does on the others.
 
-    A request's side depends on its prompt alone, so repeated prompts are on one side. Raises `ConfigError` for too
-    little traffic, for an aim that needs scores or costs nobody knows, and for one that no setting reaches.
+    A request's side depends on its prompt alone, so repeated prompts are on one side. The setting has as few digits as
+    leave every request with whom it had. Raises `ConfigError` for too little traffic, for a router that knows nothing
+    of any member, for an aim that needs scores or costs nobody knows, and for one that no setting reaches.
     """
+    if not any(given.known for given in traffic.prospects):
+        raise ConfigError(
+            "the router expects nothing of any member on any of these requests, so no setting changes anything: "
+            "`coterie route` shows what it says"
+        )
     learned, aside = _halves(traffic.prompts)
     if min(len(learned), len(aside)) < FEWEST:
         raise ConfigError(
@@ -136,7 +150,7 @@ def calibrate(
     fit, check = traffic.rows(learned), traffic.rows(aside)
     wanted = _wanted(fit, aim)
     setting = SETTING[type(decision)]
-    value = _chosen(fit, decision, aim, wanted, watch)
+    value = _short(fit, decision, _chosen(fit, decision, aim, wanted, watch))
     made = _with(decision, value)
     fitted, checked = (achieved(side, made, bootstrap) for side in (fit, check))
     return Calibrated(made, setting, value, fitted, checked, wanted, _held(checked, aim, wanted))
@@ -182,6 +196,16 @@ def _chosen(
 def _with(decision: Tunable, value: float) -> Tunable:
     changed: Mapping[str, Any] = {SETTING[type(decision)]: value}
     return replace(decision, **changed)
+
+
+def _short(traffic: Traffic, decision: Tunable, value: float) -> float:
+    """The value in as few digits as leave every request with whom it has: of more, nothing was learned."""
+    chosen = _choices(traffic, _with(decision, value))
+    for digits in range(3, 17):
+        short = float(f"{value:.{digits}g}")
+        if np.array_equal(_choices(traffic, _with(decision, short)), chosen):
+            return short
+    return value
 
 
 def _closest(rows: Floats, shares: Floats, wanted: float) -> float:
@@ -259,8 +283,8 @@ def _values(decision: Tunable, traffic: Traffic) -> Floats:
 
 
 def _just_above(values: Floats) -> Floats:
-    """Rules that say "at least" change hands beyond a value, not at it."""
-    return values[-1:] * (1.0 + 1e-9)
+    """One beyond the highest: rules that say "at least" change hands beyond a value, not at it."""
+    return np.array([values.max(initial=0.0) * (1.0 + 1e-9)])
 
 
 def _preferences(prospects: Sequence[Prospects]) -> Floats:
@@ -309,7 +333,9 @@ def _halves(prompts: Sequence[str]) -> tuple[list[int], list[int]]:
 
 
 def _held(checked: Achieved, aim: Aim, wanted: float) -> bool | None:
-    figure: Any = checked.shares[aim.share[0]] if aim.share else checked.mean_usd if aim.mean_usd else checked.quality
+    figure: Any = (
+        checked.shares[aim.share[0]] if aim.share else checked.quality if aim.mean_usd is None else checked.mean_usd
+    )
     if figure.low is None or figure.high is None:
         return None
     if aim.share is not None:

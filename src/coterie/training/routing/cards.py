@@ -91,7 +91,8 @@ def _data(data: RouterData, material: Material) -> dict[str, Json]:
 
 
 def _counts(lessons: Lessons) -> dict[str, Json]:
-    return {name: dict(n) if isinstance(n, Mapping) else n for name, n in asdict(tally(lessons)).items()}
+    found = tally(lessons)
+    return {**asdict(found), "summary": found.summary()}
 
 
 def _settings(recipe: Any) -> dict[str, Json]:

@@ -96,7 +96,7 @@ def forecast(contender: Contender, setup: Setup, watch: Watch = _silent) -> Fore
         fit_s += took_s
         texts = tuple(measured.prompts[row] for row in part.measured)
         queries = Queries(texts, vectors.of(texts) if contender.reads_vectors else None)
-        quality[part.measured] = _forecast(fitted, queries, measured.members, contender.name, watch)
+        quality[part.measured] = qualities(fitted, queries, measured.members, contender.name, watch)
         expected[part.measured] = _spending(contender, trial, part).table(texts, measured.members, setup.prices)
         if n == len(trial.parts) - 1:
             timing = timed(fitted, queries)
@@ -188,7 +188,7 @@ def lesson_vectors(recipe: Recipe, lessons: Lessons, vectors: TextVectors) -> Ve
     )
 
 
-def _forecast(
+def qualities(
     fitted: Fitted, queries: Queries, members: tuple[str, ...], name: str, watch: Watch
 ) -> NDArray[np.float64]:
     """(queries, members), columns in the order of `members`; NaN for those that the router does not know."""

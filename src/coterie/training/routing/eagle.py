@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -62,10 +63,9 @@ class EagleRecipe(EagleRules):
         rules = EagleRules(self.p, self.neighbours, self.k, self.ratings)
         router = EagleRouter(rules, Neighbours(told.vectors.shape[1]), told.members)
         watch("battles", 0, len(order))
-        for begin in range(0, len(order), STEP):
-            step = order[begin : begin + STEP]
-            router.learn(*_by_prompt(told, step))
-            watch("battles", begin + len(step), len(order))
+        for begin, end in _steps(told.prompt[order]):
+            router.learn(*_by_prompt(told, order[begin:end]))
+            watch("battles", end, len(order))
         return router
 
     def _order(self, told: Comparisons, lessons: Lessons) -> NDArray[np.int64]:
@@ -87,8 +87,20 @@ class EagleRecipe(EagleRules):
         return np.concatenate([drawn, np.arange(n, len(told))])
 
 
+def _steps(prompt: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Where steps of at least `STEP` battles begin and end, none of them between two battles over one prompt."""
+    import numpy as np
+
+    ends = np.append(np.flatnonzero(np.diff(prompt)) + 1, len(prompt))
+    begin = 0
+    while begin < len(prompt):
+        end = int(ends[min(int(np.searchsorted(ends, begin + STEP)), len(ends) - 1)])
+        yield begin, end
+        begin = end
+
+
 def _by_prompt(told: Comparisons, order: NDArray[np.int64]) -> tuple[NDArray[np.float32], list[list[Battle]]]:
-    """Vectors of the prompts, each with its battles; a prompt that comes again later stands there again."""
+    """Vectors of prompts, each with its battles that follow one another; it stands there again for later ones."""
     import numpy as np
 
     prompt = told.prompt[order]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coterie.errors import ConfigError
@@ -16,7 +16,7 @@ from coterie.outcomes.split import Sides
 from coterie.prospects import Scale
 from coterie.routers.artifact import Artifact
 from coterie.routers.forecast import Queries
-from coterie.training.routing.comparing import Setup, TextVectors, forecast
+from coterie.training.routing.comparing import Setup, TextVectors, forecast, qualities
 from coterie.training.routing.contenders import Contender, contender_of
 from coterie.training.routing.trial import by_test
 
@@ -62,21 +62,38 @@ def measured(artifact: Artifact, sides: Sides, vectors: TextVectors, watch: Watc
     """Everything that the measured side can say. Raises `ConfigError` where that is nothing."""
     notes: list[str] = []
     outcomes, battles = sides.measured.outcomes, sides.measured.battles
-    board = None if outcomes is None else _board(artifact, sides, outcomes, vectors, notes, watch)
-    error = None if outcomes is None else _squared_error(artifact, sides, outcomes, vectors)
-    accuracy, decided = (None, 0) if battles is None else _accuracy(artifact, sides, battles, vectors)
+    at = Trying(artifact, sides, vectors, watch)
+    board = None if outcomes is None else _board(at, outcomes, notes)
+    error = None if outcomes is None else _squared_error(at, *_said(at, board, outcomes))
+    accuracy, decided = (None, 0) if battles is None else _accuracy(at, battles)
     if board is None and error is None and accuracy is None:
         raise ConfigError(f"nothing can be measured on the prompts that are held back: {'; '.join(notes) or 'no rows'}")
     return Measured(board, error, accuracy, decided, tuple(notes))
 
 
+@dataclass(frozen=True, eq=False)
+class Trying:
+    """A router, what it has learned from, and how it is asked."""
+
+    artifact: Artifact
+    sides: Sides
+    vectors: TextVectors
+    watch: Watch
+
+    def qualities(self, prompts: tuple[str, ...], members: tuple[str, ...]) -> Array:
+        """(prompts, members); NaN for members that the router does not know."""
+        reads_vectors = self.artifact.encoder_part is not None
+        queries = Queries(prompts, self.vectors.of(prompts) if reads_vectors else None)
+        fitted = self.artifact.fitted
+        return qualities(fitted, queries, members, fitted.kind, self.watch)
+
+
 # ---- prompts on which everything is known ---------------------------------------------------------
 
 
-def _board(
-    artifact: Artifact, sides: Sides, outcomes: Outcomes, vectors: TextVectors, notes: list[str], watch: Watch
-) -> Board | None:
+def _board(at: Trying, outcomes: Outcomes, notes: list[str]) -> Board | None:
     """The comparison; ``None``, and a note, where no prompt has every member's score."""
+    artifact = at.artifact
     try:
         known, dropped = complete(outcomes.of([member for member in artifact.members if member in outcomes.members]))
         pair = likely_pair(known) if len(known.members) == 2 else None
@@ -86,35 +103,45 @@ def _board(
         return None
     if dropped:
         notes.append(f"{dropped} held-back prompts are not compared on, since a member's score is unknown there")
-    setup = Setup(by_test(sides.learned, ground.outcomes), vectors, artifact.prices)
+    setup = Setup(by_test(at.sides.learned, ground.outcomes), at.vectors, artifact.prices)
     forecasts = []
     for contender in _contenders(artifact):
         try:
-            forecasts.append(forecast(contender, setup, watch))
+            forecasts.append(forecast(contender, setup, at.watch))
         except ConfigError as error:
             if contender.artifact is not None:
                 raise
             notes.append(f"the baseline {contender.name} could not be fitted: {error}")
-    return measure(ground, forecasts, watch)
+    return measure(ground, forecasts, at.watch)
 
 
-def _contenders(artifact: Artifact) -> Sequence[Contender]:
+def _contenders(artifact: Artifact) -> Iterator[Contender]:
+    """The router first, each by its kind; a member may be called like one."""
     kind = artifact.fitted.kind
-    return [Contender(kind, artifact=artifact), *(contender_of(name) for name in BASELINES if name != kind)]
+    for one in (Contender(kind, artifact=artifact), *(contender_of(name) for name in BASELINES if name != kind)):
+        yield replace(one, name=f"{one.name} (router)") if one.name in artifact.members else one
 
 
 # ---- what is known of some members ----------------------------------------------------------------
 
 
-def _squared_error(artifact: Artifact, sides: Sides, outcomes: Outcomes, vectors: TextVectors) -> Beside | None:
+def _said(at: Trying, board: Board | None, outcomes: Outcomes) -> tuple[Outcomes, Array]:
+    """Measured outcomes, and what was expected on them; of the comparison, where that was on all of them."""
+    if board is not None and len(board.ground) == len(outcomes):
+        found = board.forecast[0].forecasts
+        assert found is not None  # noqa: S101 - it is one that forecast
+        return board.ground.outcomes, found.quality
+    return outcomes, at.qualities(outcomes.prompts, outcomes.members)
+
+
+def _squared_error(at: Trying, outcomes: Outcomes, expected: Array) -> Beside | None:
     """Row by row the mean over the members whose score is known."""
     import numpy as np
 
-    learned = sides.learned.outcomes
-    if artifact.fitted.scale is not Scale.SCORE or learned is None:
+    learned = at.sides.learned.outcomes
+    if at.artifact.fitted.scale is not Scale.SCORE or learned is None:
         return None
     means = np.array([_mean(learned, member) for member in outcomes.members])
-    expected = _qualities(artifact, outcomes.prompts, outcomes.members, vectors)
     there = ~np.isnan(outcomes.scores) & ~np.isnan(expected) & ~np.isnan(means)
     rows = there.any(axis=1)
     if not rows.any():
@@ -136,7 +163,7 @@ def _mean(outcomes: Outcomes, member: str) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _accuracy(artifact: Artifact, sides: Sides, battles: Battles, vectors: TextVectors) -> tuple[Beside | None, int]:
+def _accuracy(at: Trying, battles: Battles) -> tuple[Beside | None, int]:
     """On battles that somebody won; 1/2 where the two are told alike, or nothing is known of one."""
     import numpy as np
 
@@ -144,11 +171,11 @@ def _accuracy(artifact: Artifact, sides: Sides, battles: Battles, vectors: TextV
     if not len(decided):
         return None, 0
     rows = np.arange(len(decided))
-    expected = _qualities(artifact, decided.prompts, decided.members, vectors)
-    order = np.array([_won(sides, member) for member in decided.members])[None]
+    expected = at.qualities(decided.prompts, decided.members)
+    order = np.array([_won(at.sides, member) for member in decided.members])[None]
     ours, theirs = (
-        _right(said[at, decided.first], said[at, decided.second], decided.result)
-        for said, at in ((expected, rows), (order, np.zeros_like(rows)))
+        _right(said[row, decided.first], said[row, decided.second], decided.result)
+        for said, row in ((expected, rows), (order, np.zeros_like(rows)))
     )
     return _beside(ours, theirs), len(decided)
 
@@ -170,22 +197,6 @@ def _won(sides: Sides, member: str) -> float:
     place = battles.members.index(member)
     results = np.append(battles.result[battles.first == place], 1.0 - battles.result[battles.second == place])
     return float(results.mean()) if len(results) else float("nan")
-
-
-# ---- both -----------------------------------------------------------------------------------------
-
-
-def _qualities(artifact: Artifact, prompts: tuple[str, ...], members: tuple[str, ...], vectors: TextVectors) -> Array:
-    """(prompts, members); NaN for members that the router does not know."""
-    import numpy as np
-
-    fitted = artifact.fitted
-    said = fitted.forecast(Queries(prompts, vectors.of(prompts) if artifact.encoder_part is not None else None)).quality
-    found = np.full((len(prompts), len(members)), np.nan)
-    for n, member in enumerate(members):
-        if member in fitted.members:
-            found[:, n] = said[:, fitted.members.index(member)]
-    return found
 
 
 def _beside(ours: Array, theirs: Array) -> Beside:

@@ -1,0 +1,97 @@
+"""One request to the committee on its way: what it takes is booked, what goes wrong is a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from coterie.answer import Answer
+from coterie.committee import Committee
+from coterie.errors import CoterieError, NoAnswer, RouterError, StoreError
+from coterie.gateway import completions
+from coterie.gateway.keys import Caller, Keys
+from coterie.gateway.orders import Order
+from coterie.gateway.refusal import BUSY_S, Refusal, of_no_answer
+from coterie.run import StreamItem
+from coterie.trace import Trace
+
+log = logging.getLogger("coterie.gateway")
+
+
+@dataclass
+class Ask:
+    """One request on its way: what it takes is booked to its caller, however it ends."""
+
+    committee: Committee
+    order: Order
+    keys: Keys
+    caller: Caller
+    trace: Trace | None = None
+    """Of the run that ended last."""
+
+    def _book(self, trace: Trace) -> None:
+        self.trace = trace
+        if self.caller.key is not None:
+            self.keys.book(self.caller, trace.bill.known_usd)
+
+    async def whole(self) -> list[Answer]:
+        """The answers, as many as were asked for. Raises `Refusal`."""
+        if self.order.choices == 1:
+            return [await self._answer(self.order)]
+        tasks = [asyncio.ensure_future(self._answer(_choice(self.order, n))) for n in range(self.order.choices)]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _answer(self, order: Order) -> Answer:
+        try:
+            answer = await self.committee.aask(order.request, order.model.name, on_trace=self._book, **order.how)
+        except (NoAnswer, CoterieError) as error:
+            raise self.refusal(error) from None
+        if order.json:
+            check_json(answer)
+        return answer
+
+    def items(self) -> AsyncGenerator[StreamItem | Answer]:
+        """What happens, as it happens, the answer last."""
+        order = self.order
+        stream: Any = self.committee.astream(order.request, order.model.name, on_trace=self._book, **order.how)
+        made: AsyncGenerator[StreamItem | Answer] = stream
+        return made
+
+    def refusal(self, error: CoterieError) -> Refusal:
+        if isinstance(error, NoAnswer):
+            finished = self.trace.finished if self.trace is not None else None
+            return of_no_answer(error, finished.usage if finished else None, self.order.model.is_member)
+        if isinstance(error, RouterError | StoreError):  # no message of theirs holds a prompt
+            log.error("a request to %s failed: %s", self.order.model.id, error)
+            said = "a router or the store that this model needs is out of reach"
+            return Refusal(503, said, code="unavailable", retry_after_s=BUSY_S)
+        log.error("a request to %s failed: %s", self.order.model.id, type(error).__name__)
+        return Refusal(500, f"the request failed ({type(error).__name__})", code="internal", spent=True)
+
+
+def _choice(order: Order, n: int) -> Order:
+    """The nth of several answers to one request: drawn with a seed of its own, so that no cache makes them one."""
+    sampling = order.request.sampling
+    first = random.getrandbits(31) if sampling.seed is None else sampling.seed
+    seed = first + n if sampling.seed is not None else first
+    return replace(order, seed=seed, request=replace(order.request, sampling=replace(sampling, seed=seed)))
+
+
+def check_json(answer: Answer) -> None:
+    """Raises `Refusal` for an answer that was to be JSON and is none; one that was cut short says so itself."""
+    if answer.candidate.tool_calls or completions.finish_reason(answer) != "stop":
+        return
+    try:
+        json.loads(answer.text)
+    except (ValueError, RecursionError):
+        raise Refusal(502, "the answer was to be JSON and is none", code="invalid_answer", spent=True) from None

@@ -1,0 +1,193 @@
+"""Answers as documents and chunks of Chat Completions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from coterie.answer import Answer
+from coterie.gateway.bodies import sound
+from coterie.trace import CallFinished
+from coterie.types import Completion, Json, TokenLogprob, Usage
+
+_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+
+
+def whole(answers: Sequence[Answer], model: str) -> dict[str, Json]:
+    """The document of one answer, or of several to one request."""
+    return {
+        "id": completion_id(answers[0].id),
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [_choice(n, answer) for n, answer in enumerate(answers)],
+        "usage": usage(answers),
+        "coterie": account(answers),
+    }
+
+
+def completion_id(run: str) -> str:
+    return f"chatcmpl-{run.removeprefix('run-')}"
+
+
+def written_by(answer: Answer) -> Completion | None:
+    """The call that wrote the answer; ``None`` where a part of ours wrote it."""
+    calls = answer.trace.of(CallFinished)
+    return next((event.completion for event in calls if event.completion.call == answer.candidate.call), None)
+
+
+def _choice(n: int, answer: Answer) -> dict[str, Json]:
+    text, calls = sound(answer.text), tool_calls(answer)
+    message: dict[str, Json] = {"role": "assistant", "content": text if text or not calls else None, "refusal": None}
+    if calls:
+        message["tool_calls"] = calls
+    return {"index": n, "message": message, "logprobs": logprobs(answer), "finish_reason": finish_reason(answer)}
+
+
+def finish_reason(answer: Answer) -> str:
+    completion = written_by(answer)
+    said = completion.finish_reason if completion else "stop"
+    return said if said in _REASONS else "tool_calls" if answer.candidate.tool_calls else "stop"
+
+
+def tool_calls(answer: Answer) -> list[dict[str, Json]]:
+    """The tools that the answer calls, each with an id: some endpoints give none, and clients refer to it."""
+    return [{**call, "id": call.get("id") or f"call_{uuid4().hex[:24]}"} for call in answer.candidate.tool_calls]
+
+
+def logprobs(answer: Answer) -> dict[str, Json] | None:
+    completion = written_by(answer)
+    if completion is None or completion.logprobs is None:
+        return None
+    return {"content": [_token(said) for said in completion.logprobs], "refusal": None}
+
+
+def _token(said: TokenLogprob) -> dict[str, Json]:
+    return _named(said.token, said.logprob) | {"top_logprobs": [_named(token, p) for token, p in said.top]}
+
+
+def _named(token: str, logprob: float) -> dict[str, Json]:
+    return {"token": sound(token), "logprob": logprob, "bytes": list(sound(token).encode())}
+
+
+# ---- what it took -----------------------------------------------------------------------------
+
+
+def usage(answers: Sequence[Answer]) -> dict[str, Json] | None:
+    """Tokens of all calls together, as far as endpoints reported them; ``None`` where none did.
+
+    Clients count on numbers here, so a call that reported nothing counts as nothing, and `account` names it.
+    """
+    known = [spent for spent in _by_call(answers) if spent.input_tokens is not None or spent.output_tokens is not None]
+    if not known:
+        return None
+    prompt = sum(spent.input_tokens or 0 for spent in known)
+    completion = sum(spent.output_tokens or 0 for spent in known)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": sum(spent.cached_tokens for spent in known)},
+        "completion_tokens_details": {"reasoning_tokens": sum(spent.reasoning_tokens for spent in known)},
+    }
+
+
+def _by_call(answers: Iterable[Answer]) -> Iterable[Usage]:
+    for answer in answers:
+        for call in answer.trace.calls.values():
+            if call.outcome is not None:
+                yield call.outcome.usage
+
+
+def account(answers: Sequence[Answer]) -> dict[str, Json]:
+    """How the answer came about and what it cost, by member. An unknown cost is null, its known part beside it."""
+    first = answers[0]
+    members: dict[str, Usage] = {}
+    for answer in answers:
+        for name, spent in answer.trace.bill.members.items():
+            members[name] = members.get(name, Usage()) + spent
+    return {
+        "run_id": first.id,
+        "run_ids": [answer.id for answer in answers],
+        "method": first.method,
+        "how": first.how,
+        "author": first.candidate.author,
+        "partial": any(answer.partial for answer in answers),
+        "calls": sum(answer.usage.calls for answer in answers),
+        "cost_usd": cost_usd(answers),
+        "known_cost_usd": sum(answer.trace.bill.known_usd for answer in answers),
+        "tokens_known": all(
+            spent.input_tokens is not None and spent.output_tokens is not None for spent in members.values()
+        ),
+        "members": {name: _spent(spent) for name, spent in members.items()},
+        "failures": [
+            {"member": failure.member, "kind": failure.kind.value, "stage": failure.stage}
+            for answer in answers
+            for failure in answer.failures
+        ],
+    }
+
+
+def _spent(spent: Usage) -> dict[str, Json]:
+    return {
+        "calls": spent.calls,
+        "prompt_tokens": spent.input_tokens,
+        "completion_tokens": spent.output_tokens,
+        "cached_tokens": spent.cached_tokens,
+        "reasoning_tokens": spent.reasoning_tokens,
+        "cost_usd": spent.cost_usd,
+    }
+
+
+def cost_usd(answers: Iterable[Answer]) -> float | None:
+    """USD of all calls; ``None`` when one of them is unknown."""
+    total = sum((answer.usage for answer in answers), Usage())
+    return total.cost_usd
+
+
+# ---- chunks -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Chunks:
+    """The chunks of one streamed completion: one id and one time for all of them."""
+
+    model: str
+    include_usage: bool
+    id: str = field(default_factory=lambda: completion_id(uuid4().hex))
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def opening(self) -> dict[str, Json]:
+        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+
+    def text(self, piece: str) -> dict[str, Json]:
+        return self._chunk({"content": piece})
+
+    def closing(self, answer: Answer) -> Iterable[dict[str, Json]]:
+        """What comes after the last word: tools, probabilities, the reason to end, and usage where it was asked for."""
+        calls = [{"index": n, **call} for n, call in enumerate(tool_calls(answer))]
+        if calls:
+            yield self._chunk({"tool_calls": calls})
+        if (probabilities := logprobs(answer)) is not None:
+            yield self._chunk({}, logprobs=probabilities)
+        yield self._chunk({}, finish_reason=finish_reason(answer))
+        if self.include_usage:
+            yield {**self._envelope([]), "usage": usage([answer]), "coterie": account([answer])}
+
+    def _chunk(
+        self, delta: Mapping[str, Json], *, finish_reason: str | None = None, logprobs: Json = None
+    ) -> dict[str, Json]:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        return self._envelope([choice])
+
+    def _envelope(self, choices: list[dict[str, Json]]) -> dict[str, Json]:
+        envelope: dict[str, Json] = {
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+        }
+        return {**envelope, "usage": None} if self.include_usage else envelope
