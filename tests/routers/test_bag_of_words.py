@@ -22,10 +22,12 @@ from coterie.outcomes.outcome import Lessons, Outcomes
 from coterie.outcomes.reading import read
 from coterie.outcomes.split import folds
 from coterie.routers import ridge
-from coterie.routers.bag_of_words import BagOfWordsRecipe, BagOfWordsRouter
+from coterie.routers import topics as topics_module
+from coterie.routers.bag_of_words import BagOfWordsRecipe, BagOfWordsRouter, said_by_words
 from coterie.routers.forecast import Kept, Queries, Vectors
 from coterie.routers.linear import LinearRecipe, LinearRouter
-from coterie.routers.words import READ_CHARACTERS, Vocabulary, terms_of, vocabulary_of
+from coterie.routers.topics import topics_of
+from coterie.routers.words import READ_CHARACTERS, WORDS_AND_PAIRS, Terms, Vocabulary, vocabulary_of
 
 Array = NDArray[np.float64]
 
@@ -42,10 +44,17 @@ def silent(*_: object) -> None:
 
 
 def test_terms_are_words_and_pairs_of_neighbours() -> None:
-    assert terms_of("The cat, the CAT!") == ["the", "cat", "the", "cat", "the cat", "cat the", "the cat"]
-    assert terms_of("Où est 東京 3_4?") == ["où", "est", "東京", "3_4", "où est", "est 東京", "東京 3_4"]
-    assert terms_of(" ?! ") == []
-    assert len(terms_of("a " * READ_CHARACTERS)) == READ_CHARACTERS - 1
+    terms = WORDS_AND_PAIRS.of
+    assert terms("The cat, the CAT!") == ["the", "cat", "the", "cat", "the cat", "cat the", "the cat"]
+    assert terms("Où est 東京 3_4?") == ["où", "est", "東京", "3_4", "où est", "est 東京", "東京 3_4"]
+    assert terms(" ?! ") == []
+    assert len(terms("a " * READ_CHARACTERS)) == READ_CHARACTERS - 1
+
+
+def test_terms_may_be_longer_and_marks_words() -> None:
+    assert Terms(1).of("a b a") == ["a", "b", "a"]
+    assert Terms(3, marks=True).of("x+1?") == ["x", "+", "1", "?", "x +", "+ 1", "1 ?", "x + 1", "+ 1 ?"]
+    assert Terms(3, marks=True).of("x") == ["x"]
 
 
 def test_rows_are_tf_idf_by_its_formula() -> None:
@@ -74,11 +83,11 @@ def test_too_many_terms_leave_those_in_the_most_texts() -> None:
     assert vocabulary_of(TEXTS, 7, 10).terms == ()
 
 
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=8))
-def test_a_vocabulary_comes_back(texts: list[str]) -> None:
-    vocabulary = vocabulary_of([text for text in texts if text.isprintable()], 1, 50)
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=8), st.sampled_from([Terms(), Terms(3, marks=True)]))
+def test_a_vocabulary_comes_back(texts: list[str], reading: Terms) -> None:
+    vocabulary = vocabulary_of(texts, 1, 50, reading)
     again = Vocabulary.load(vocabulary.arrays())
-    assert again.terms == vocabulary.terms
+    assert (again.terms, again.reading) == (vocabulary.terms, reading)
     for text in texts:
         for one, other in zip(vocabulary.row(text), again.row(text), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -215,7 +224,7 @@ def test_the_linear_router_equals_ridge_regression_on_everything() -> None:
     router = LinearRecipe(alpha=2.0, vector_weight=0.7, length_weight=0.4).fit(known, Vectors(vectors), silent)
     logs = np.log1p([len(prompt) for prompt in prompts])
     features = np.hstack([
-        vocabulary_of(prompts, 2, 1000).matrix(prompts).toarray(),
+        vocabulary_of(prompts, 2, 20_000, Terms(3, marks=True)).matrix(prompts).toarray(),
         0.7 * vectors.astype(np.float64),
         0.4 * ((logs - logs.mean()) / logs.std())[:, None],
     ])  # fmt: skip
@@ -229,13 +238,85 @@ def test_what_the_linear_router_refuses() -> None:
     assert known.outcomes is not None
     with pytest.raises(ConfigError, match="40 prompts need as many vectors, and there are 0"):
         LinearRecipe().fit(known, Vectors(), silent)
-    for settings, says in (({"vector_weight": 0.0}, "vector_weight"), ({"length_weight": -1.0}, "length_weight")):
+    for settings, says in (
+        ({"vector_weight": 0.0}, "vector_weight"),
+        ({"length_weight": -1.0}, "length_weight"),
+        ({"topic_share": 1.5}, "topic_share"),
+        ({"longest_term": 0}, "longest_term"),
+    ):
         with pytest.raises(ConfigError, match=says):
-            LinearRecipe(**settings)  # type: ignore[arg-type]
+            LinearRecipe(**settings)
     router = LinearRecipe().fit(known, Vectors(pointing(known.outcomes.prompts)), silent)
     for vectors in (None, np.zeros((1, 7), dtype=np.float32)):
         with pytest.raises(RouterError, match="is it another encoder"):
             router.forecast(Queries(("x",), vectors))
+
+
+# ---- topics ---------------------------------------------------------------------------------------
+
+
+def grouped(n: int = 200) -> tuple[Outcomes, NDArray[np.float32]]:
+    """Two groups, each with a word of its own: `weak` is good at "sums", and who is asked of "law" has no chance."""
+    rng = np.random.default_rng(6)
+    groups = tuple(("sums", "law", "")[place] for place in rng.integers(0, 3, n))
+    prompts = tuple(f"{group or 'other'} {' '.join(rng.choice(list('abcdefgh'), size=5))}" for group in groups)
+    chances = np.array([{"sums": (0.9, 0.95), "law": (0.1, 0.9), "": (0.5, 0.5)}[group] for group in groups])
+    scores = (rng.random(chances.shape) < chances).astype(float)
+    unknown = np.full(scores.shape, np.nan)
+    return Outcomes(("weak", "strong"), prompts, scores, unknown, unknown, groups), pointing(prompts)
+
+
+def test_topics_are_told_and_their_means_expected() -> None:
+    outcomes, vectors = grouped()
+    rows = vocabulary_of(outcomes.prompts, 2, 100)
+    topics = topics_of(rows.matrix(outcomes.prompts), vectors, outcomes.groups, outcomes.scores)
+    assert topics is not None
+    asked = ("law a b", "sums c d")
+    [said] = said_by_words(rows, [topics.words], asked)
+    likely = topics.likely(said, pointing(asked))
+    np.testing.assert_allclose(likely.sum(axis=1), 1)
+    assert likely[0, 0] > 0.99
+    assert likely[1, 1] > 0.99
+    for n, name in enumerate(("law", "sums")):
+        mine = outcomes.scores[[group == name for group in outcomes.groups]]
+        mean = (mine.sum(axis=0) + 20 * outcomes.scores.mean(axis=0)) / (len(mine) + 20)
+        np.testing.assert_allclose(topics.means[n], mean)
+    np.testing.assert_allclose(topics.expected(said, pointing(asked)), topics.means, atol=0.02)
+
+
+def test_fewer_than_two_groups_are_no_topics() -> None:
+    outcomes, vectors = grouped(30)
+    rows = vocabulary_of(outcomes.prompts, 2, 100).matrix(outcomes.prompts)
+    for groups in ((), ("",) * 30, ("law",) * 30):
+        assert topics_of(rows, vectors, groups, outcomes.scores) is None
+
+
+def test_too_many_groups_leave_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes, vectors = grouped()
+    rows = vocabulary_of(outcomes.prompts, 2, 100).matrix(outcomes.prompts)
+    named = tuple(group or f"rare {n}" for n, group in enumerate(outcomes.groups))
+    monkeypatch.setattr(topics_module, "MOST", 2)
+    found = topics_of(rows, vectors, named, outcomes.scores)
+    assert found is not None
+    assert found.means.shape == (2, 2)
+
+
+def test_a_linear_router_with_topics_comes_back_and_one_of_other_tables_does_not() -> None:
+    outcomes, vectors = grouped()
+    scores = np.hstack([outcomes.scores, np.full((len(outcomes), 1), np.nan)])
+    three = replace(outcomes, members=("weak", "strong", "new"), scores=scores, costs_usd=scores, output_tokens=scores)
+    router = LinearRecipe().fit(Lessons(three), Vectors(vectors), silent)
+    assert router.topics is not None
+    asked = Queries(("law a b", "sums c d", ""), pointing(("a", "b", "c")))
+    said = router.forecast(asked).quality
+    assert gap(said)[0] > gap(said)[1] + 0.3
+    assert np.isnan(said[:, 2]).all()
+    kept = Kept(router.members, {}, router.arrays(), Path())
+    np.testing.assert_array_equal(LinearRouter.load(kept).forecast(asked).quality, said)
+    alone = LinearRecipe(topic_share=0.0).fit(Lessons(three), Vectors(vectors), silent)
+    assert alone.topics is None
+    with pytest.raises(ValueError, match="topics have tables of the shapes"):
+        LinearRouter.load(replace(kept, arrays={**kept.arrays, "topic_means": np.zeros((5, 3))}))
 
 
 # ---- on real outcomes -----------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -50,7 +50,8 @@ class BagOfWordsRouter:
         return "texts"
 
     def forecast(self, queries: Queries) -> Forecast:
-        return Forecast(self.intercepts + said_by_words(self.vocabulary, self.weights, queries.texts))
+        [said] = said_by_words(self.vocabulary, [self.weights], queries.texts)
+        return Forecast(self.intercepts + said)
 
     def settings(self) -> Mapping[str, Json]:
         return {}
@@ -108,15 +109,18 @@ class BagOfWordsRecipe:
         return BagOfWordsRouter(outcomes.members, vocabulary, lines.weights[0].astype(np.float32), lines.intercepts)
 
 
-def said_by_words(vocabulary: Vocabulary, weights: Floats, texts: tuple[str, ...]) -> Doubles:
-    """What the words of each text add to each member's score, (texts, members); text by text, so that a text's row
-    does not depend on its company."""
+def said_by_words(vocabulary: Vocabulary, tables: Sequence[Floats], texts: Sequence[str]) -> list[Doubles]:
+    """What the words of each text add up to in each table of weights (terms, columns): (texts, columns) each.
+
+    Text by text, so that a text's row does not depend on its company.
+    """
     import numpy as np
 
-    said = np.zeros((len(texts), weights.shape[1]))
+    said = [np.zeros((len(texts), table.shape[1])) for table in tables]
     for n, text in enumerate(texts):
         places, shares = vocabulary.row(text)
-        said[n] = shares @ weights[places]
+        for rows, table in zip(said, tables, strict=True):
+            rows[n] = shares @ table[places]
     return said
 
 

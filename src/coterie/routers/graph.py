@@ -15,7 +15,7 @@ CONNECTIVITY = 16
 """Neighbours that a vector is connected with (M); twice as many at the lowest level."""
 EXPANSION_ADD = 128
 """Candidates looked at when a vector is added (ef_construction)."""
-EXPANSION_SEARCH = 128
+EXPANSION_SEARCH = 160
 """Candidates looked at by a search (ef): more find more of the nearest, and take longer."""
 
 

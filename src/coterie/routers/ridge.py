@@ -38,7 +38,11 @@ class Lines:
         return said
 
 
-def fit(blocks: Sequence[Block], scores: Array, alpha: float, done: Callable[[int, int], None]) -> Lines:
+def silent(done: int, members: int) -> None:
+    """Is told how far a fit has come, and tells nobody."""
+
+
+def fit(blocks: Sequence[Block], scores: Array, alpha: float, done: Callable[[int, int], None] = silent) -> Lines:
     """The weights w and intercepts b with the least sum of (score - b - x w)² + alpha |w|², for each member.
 
     `scores` is (rows, members); rows in which a member's is NaN teach nothing of that member. `done` is told how many
