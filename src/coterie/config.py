@@ -107,15 +107,11 @@ def load(source: str | os.PathLike[str] | Mapping[str, Json], env: Mapping[str, 
 
 def loads(text: str, name: str = "configuration", env: Mapping[str, str] | None = None) -> Config:
     """The configuration in a YAML text. Raises `ConfigError` that names the key and its line."""
-    import yaml
-
     try:
         data = _json(text)
         if data is None:
-            data = yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
+            data = _yaml(text, name)
         return _config(_substituted(data, os.environ if env is None else env, ()))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}{_syntax(error)}") from None  # its own text quotes the line, secrets included
     except RecursionError:
         raise ConfigError(f"{name} is nested too deeply, or refers to itself") from None
     except Misfit as misfit:
@@ -252,6 +248,15 @@ def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(found) != len(pairs):
         raise ValueError("a key stands twice")
     return found
+
+
+def _yaml(text: str, name: str) -> Json:
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}{_syntax(error)}") from None  # its own text quotes the line, secrets included
 
 
 def _loader() -> Any:

@@ -53,7 +53,9 @@ class Quotes:
 def words(said: Message | Candidate) -> str:
     """The text of a turn or of an answer, and the tools that it calls, each as a line of JSON."""
     calls = said.tool_calls if isinstance(said, Candidate) else said.extra.get("tool_calls")
-    named = [call.get("function", call) for call in calls or () if isinstance(call, Mapping)]
+    if not calls:
+        return said.text
+    named = [call.get("function", call) for call in calls if isinstance(call, Mapping)]
     lines = [json.dumps(call, ensure_ascii=False, default=str) for call in named]
     return "\n".join([said.text, *lines] if said.text else lines)
 

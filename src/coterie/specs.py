@@ -153,7 +153,7 @@ def _plain(value: Any, hint: Any = None) -> Json:
 
 
 def _value(hint: Any, value: Json, path: Sequence[str | int]) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     room, optional = room_of(hint)
     if room is not None:
@@ -164,7 +164,7 @@ def _value(hint: Any, value: Json, path: Sequence[str | int]) -> Any:
     if isinstance(value, bool) and _is_number(hint):
         raise Misfit(path, f"should be a number, not {value!r}")
     try:
-        read = TypeAdapter(hint).validate_python(value)
+        read = _reader(hint).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = (*path, *(step for step in first["loc"] if isinstance(step, int)))
@@ -205,6 +205,14 @@ def _no_such(name: str, fields: Mapping[str, Any]) -> str:
 
 def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+@cache
+def _reader(hint: Any) -> Any:
+    """What reads values of one type. Making it takes longer than reading."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(hint)
 
 
 @cache

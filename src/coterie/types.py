@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 Json = Any
@@ -119,7 +120,7 @@ class Request:
         messages = (Message("user", question),) if isinstance(question, str) else tuple(question)
         return cls(messages, sampling)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The same for equal requests, and only for them: what caches and replays look calls up by."""
         canonical = json.dumps(asdict(self), sort_keys=True, default=str)

@@ -139,7 +139,7 @@ def _whole(text: str) -> str:
 
 def _score(given: Json, scale: Scale) -> float | None:
     """A score within the scale, or ``None``."""
-    if isinstance(given, Mapping):
+    if isinstance(given, dict):
         given = given.get("score")
     if isinstance(given, str):
         written = _WRITTEN.fullmatch(given)

@@ -50,7 +50,7 @@ from coterie.run.stream import AnswerPiece, Channel
 from coterie.run.thread import Alone, Thread
 from coterie.run.turn import KEEPING_S, OpenTurn
 from coterie.run.window import Cuts, within
-from coterie.store.keys import keys
+from coterie.store.keys import exact
 from coterie.trace import (
     AnswerGiven,
     CallFinished,
@@ -163,7 +163,7 @@ class LiveRun:
         if not members:
             raise NoAnswer(self._nothing(members))
         self._turn = OpenTurn(self.thread, self.id, self.ledger)
-        rng = partial(self.rng, "policy", keys(self.request.messages, "").exact)
+        rng = partial(self.rng, "policy", exact(self.request.messages, ""))
         return await self._turn.plan(policy, members, top_k, rng)
 
     async def remember(self, result: Result) -> None:

@@ -42,7 +42,12 @@ def keys(messages: Sequence[Message], scope: str) -> Keys:
     """The keys of a conversation that has come as far as `messages`, for one scope."""
     said = [_words(message) for message in messages if message.role == "user"]
     words = _digest("words", scope, said) if said else None
-    return Keys(_digest("exact", scope, list(_canonical(messages))), words)
+    return Keys(exact(messages, scope), words)
+
+
+def exact(messages: Sequence[Message], scope: str) -> str:
+    """`Keys.exact` alone."""
+    return _digest("exact", scope, list(_canonical(messages)))
 
 
 def repeated(messages: Sequence[Message]) -> tuple[Message, ...]:

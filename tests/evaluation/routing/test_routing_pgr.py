@@ -125,6 +125,14 @@ def test_apgr_does_not_depend_on_the_scale_of_scores_nor_on_that_of_preferences(
     assert other["auc"] == pytest.approx(by * one["auc"] + more)
 
 
+def test_members_that_are_equal_but_for_rounding_have_no_gap() -> None:
+    """These rows' means are equal, and differ in the last place when scores are scaled."""
+    preference, weak, strong = arrays([(1, 2, 0), (4, 3, 0)])
+    for by, more in ((1.0, 0.0), (1.433872511787389, 1.0), (0.1, 0.7)):
+        found = measured(preference, by * (weak + strong) + more, by * (strong + weak) + more + 1e-15)
+        assert np.isnan(found["apgr"])
+
+
 @given(SCORES)
 @settings(max_examples=40, deadline=None)
 def test_apgr_of_a_router_and_of_its_opposite_make_one(rows: list[tuple[int, int, int]]) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+ROUNDING = 1e-12
+"""Means that differ by less, relatively, are equal: they are sums of thousands of numbers."""
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -62,11 +65,12 @@ def first(x: Array, y: Array, target: Array) -> Array:
     """`least` for lines whose x never falls, where the first place is the smallest one; one pass instead of six."""
     import numpy as np
 
-    reached = y >= np.asarray(target)[..., None]
+    # A vertex that the target touches is reached, whichever way its sums were rounded.
+    reached = y >= (np.asarray(target) - ROUNDING * np.abs(target))[..., None]
     right = np.argmax(reached, axis=-1)[..., None]
     left = np.maximum(right - 1, 0)
     x0, x1, y0, y1 = (np.take_along_axis(of, place, axis=-1)[..., 0] for of in (x, y) for place in (left, right))
-    share = np.divide(target - y0, y1 - y0, out=np.ones_like(y0), where=y1 > y0)
+    share = np.minimum(1.0, np.divide(target - y0, y1 - y0, out=np.ones_like(y0), where=y1 > y0))
     found: Array = np.where(np.any(reached, axis=-1), x0 + share * (x1 - x0), np.nan)
     return found
 

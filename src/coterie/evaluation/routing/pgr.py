@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coterie.evaluation.routing.curves import area, at, first
+from coterie.evaluation.routing.curves import ROUNDING, area, at, first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,17 @@ def pgr(quality: Array, weak: Array, strong: Array) -> Array:
     import numpy as np
 
     gap = np.asarray(strong - weak)
-    found: Array = np.divide(quality - weak, gap, out=np.full(np.shape(quality - gap), np.nan), where=gap > 0)
+    found: Array = np.divide(
+        quality - weak, gap, out=np.full(np.shape(quality - gap), np.nan), where=better(strong, weak)
+    )
+    return found
+
+
+def better(strong: Array, weak: Array) -> NDArray[np.bool_]:
+    """Where the strong member's quality is the higher one, by more than rounding."""
+    import numpy as np
+
+    found: NDArray[np.bool_] = np.asarray(strong - weak > ROUNDING * np.maximum(np.abs(strong), np.abs(weak)))
     return found
 
 
@@ -46,7 +56,7 @@ def of_curves(share: Array, quality: Array) -> Array:
     weak, strong = quality[:, 0], quality[:, -1]
     auc = area(share, quality)
     targets = [weak + level * (strong - weak) for level in LEVELS]
-    cpt = [np.where(strong > weak, first(share, quality, target), np.nan) for target in targets]
+    cpt = [np.where(better(strong, weak), first(share, quality, target), np.nan) for target in targets]
     return np.stack([pgr(auc, weak, strong), auc, *cpt, at(share, quality, 0.5)], axis=1)
 
 

@@ -65,12 +65,13 @@ class Reviewing:
     async def answers(self) -> list[Candidate]:
         """All that falls to it, in pool order, once it is known."""
         found: dict[int, Candidate] = {}
+        counts = self.table.each < len(self.seats)  # else its way ends with the last seat, whoever has a vote
         passed = 0
         for seat in self.seats:
             for place, arrival in self.table.on(seat, self.name):
-                if (candidate := await arrival.candidate()) is not None:
+                if (candidate := arrival.arrived or await arrival.candidate()) is not None:
                     found[place] = candidate
-            passed += await self._passed(seat)
+            passed += counts and await self._passed(seat)
             if passed == self.table.each:
                 break
         return [found[place] for place in sorted(found)]
