@@ -24,6 +24,9 @@ LONGEST = 65_536
 MOST_BROKEN = 1000
 """Objects that turn out to be none before the search is given up: each costs a look at the text around it."""
 
+TOO_DEEP = 50
+"""What an object nested too deep counts for among them: it is found out a thousand levels down."""
+
 ENTRIES = frozenset({"answer", "scores", "reason"})
 """What stands in a ballot beside scores: nothing that is scored can be called so."""
 
@@ -96,8 +99,8 @@ def _objects(text: str) -> Iterator[Mapping[str, Json]]:
         try:
             value, end = decoder.raw_decode(text, opening.start())
             yield value
-        except (ValueError, RecursionError):
-            broken += 1
+        except (ValueError, RecursionError) as error:
+            broken += TOO_DEEP if isinstance(error, RecursionError) else 1
             end = opening.start() + 1
         opening = _OPENING.search(text, end)
 
