@@ -17,6 +17,7 @@ from coterie.gateway import completions
 from coterie.gateway.keys import Caller, Keys
 from coterie.gateway.orders import Order
 from coterie.gateway.refusal import BUSY_S, Refusal, of_no_answer
+from coterie.gateway.visit import Visit
 from coterie.run import StreamItem
 from coterie.trace import Trace
 
@@ -31,11 +32,13 @@ class Ask:
     order: Order
     keys: Keys
     caller: Caller
+    visit: Visit
     trace: Trace | None = None
     """Of the run that ended last."""
 
     def _book(self, trace: Trace) -> None:
         self.trace = trace
+        self.visit.traces.append(trace)
         if self.caller.key is not None:
             self.keys.book(self.caller, trace.bill.known_usd)
 

@@ -77,7 +77,9 @@ class Keys:
             return Caller()
         given = _given(headers)
         if not given:
-            raise Refusal(401, "an API key is needed: Authorization: Bearer KEY", code="missing_api_key")
+            raise Refusal(
+                401, "an API key is needed: Authorization: Bearer KEY, or x-api-key: KEY", code="missing_api_key"
+            )
         digest = hashed(given)
         found = None
         for account in self._accounts.values():  # all of them, so that time does not tell which one nearly fitted
@@ -111,8 +113,9 @@ class Keys:
 
 
 def _given(headers: Mapping[str, str]) -> str:
+    """The key in OpenAI's header, or in Anthropic's."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
+    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
 
 
 def _check_origin(origin: str | None) -> None:

@@ -1,4 +1,4 @@
-"""A chat completion as a stream of events: text while it is written, then how it ended."""
+"""An answer as a stream of events: text while it is written, then how it ended, in any interface's form."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 from coterie.answer import Answer
 from coterie.errors import CoterieError
-from coterie.gateway import bodies, completions
+from coterie.gateway import bodies
 from coterie.gateway.asking import Ask, check_json
-from coterie.gateway.completions import Chunks
-from coterie.gateway.event_stream import DONE, event
 from coterie.gateway.refusal import Refusal
+from coterie.gateway.visit import Visit
 from coterie.run import AnswerPiece, AnswerReset, StreamItem
 from coterie.trace import RunStarted
 
@@ -22,30 +22,54 @@ log = logging.getLogger("coterie.gateway")
 WITHDRAWN = "the answer was withdrawn half-way, because who wrote it failed; ask again, or with coterie.stream: settled"
 
 
-async def events(ask: Ask, chunks: Chunks) -> AsyncGenerator[bytes]:
+class Writer(Protocol):
+    """Writes the events of one answer in an interface's form."""
+
+    def opening(self, run: str) -> Iterator[bytes]:
+        """What comes first, before anybody is asked."""
+        ...
+
+    def text(self, piece: str) -> Iterator[bytes]:
+        """So much more of the answer: never empty, and whole characters."""
+        ...
+
+    def closing(self, answer: Answer) -> Iterator[bytes]:
+        """What comes after the last word: called tools, how it ended, usage, and the end of the stream."""
+        ...
+
+    def failing(self, refusal: Refusal) -> Iterator[bytes]:
+        """What a failure in mid-stream looks like. Nothing follows it."""
+        ...
+
+
+async def events(ask: Ask, writer: Writer, visit: Visit) -> AsyncGenerator[bytes]:
     """The events of a streamed answer; a failure is an event of its own, and nothing follows it."""
-    writer = _Writer(ask, chunks)
+    telling = _Telling(ask, writer, visit)
     try:
         async with aclosing(ask.items()) as items:
             async for item in items:
-                for data in writer.take(item):
+                for data in telling.take(item):
                     yield data
-        yield DONE
-    except Refusal as refusal:
-        yield event(refusal.body)
+        return
+    except Refusal as error:
+        refusal = error
     except CoterieError as error:
-        yield event(ask.refusal(error).body)
+        refusal = ask.refusal(error)
     except Exception as error:  # its words may hold anything, so they stand nowhere
         log.error("a stream of %s failed: %s", ask.order.model.id, type(error).__name__)
-        yield event(Refusal(500, "the request failed", code="internal").body)
+        refusal = Refusal(500, "the request failed", code="internal")
+    visit.code = refusal.code or str(refusal.status)
+    for data in writer.failing(refusal):
+        yield data
 
 
 @dataclass
-class _Writer:
+class _Telling:
     """Makes events of what happens in a run."""
 
     ask: Ask
-    chunks: Chunks
+    writer: Writer
+    visit: Visit
     sent: bool = False
     """True once words of the answer were sent: they cannot be taken back."""
     half: str = ""
@@ -55,8 +79,7 @@ class _Writer:
         """Raises `Refusal` where what was sent of the answer does not hold any more."""
         match item:
             case RunStarted():
-                self.chunks.id = completions.completion_id(item.run)
-                yield event(self.chunks.opening())
+                yield from self.writer.opening(item.run)
             case AnswerPiece() if not self.ask.order.settled:
                 yield from self._text(item.text)
             case AnswerReset():
@@ -70,12 +93,17 @@ class _Writer:
         text = self.half + piece
         self.half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         if whole := bodies.sound(text[: len(text) - len(self.half)]):
-            self.sent = True
-            yield event(self.chunks.text(whole))
+            yield from self._said(whole)
+
+    def _said(self, text: str) -> Iterator[bytes]:
+        if not self.sent:
+            self.visit.first_byte_s = self.visit.since_s()
+        self.sent = True
+        yield from self.writer.text(text)
 
     def _end(self, answer: Answer) -> Iterator[bytes]:
         if self.ask.order.json:
             check_json(answer)
         if rest := bodies.sound(answer.text if self.ask.order.settled else self.half):
-            yield event(self.chunks.text(rest))
-        yield from map(event, self.chunks.closing(answer))
+            yield from self._said(rest)
+        yield from self.writer.closing(answer)
