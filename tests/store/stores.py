@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import sqlite3
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 
 from coterie.protocols import Opens, Store
@@ -28,11 +29,8 @@ async def count(url: str, table: str) -> int:
     """Rows of a table, seen from outside the store."""
     statement = f"SELECT count(*) FROM coterie_{table}"
     if url.startswith("sqlite"):
-        import aiosqlite
-
-        async with aiosqlite.connect(url.removeprefix("sqlite:///")) as file:
-            [[rows]] = await file.execute_fetchall(statement)
-            return int(rows)
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
+            return int(file.execute(statement).fetchone()[0])
     import asyncpg
 
     connection = await asyncpg.connect(url)

@@ -16,7 +16,6 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coterie.errors import StoreError
 from coterie.store import Database, address
@@ -40,13 +39,9 @@ async def bring_to(url: str, revision: str) -> None:
 
 async def within(url: str, work: Any) -> Any:
     """What `work` makes of a synchronous connection to the database, behind the store's back."""
-
-    async def write(connection: AsyncConnection) -> Any:
-        return await connection.run_sync(work)
-
     transactions = Transactions(address.read(url), 10.0)
     try:
-        return await transactions.write(write)
+        return await transactions.write(work)
     finally:
         await transactions.close()
 

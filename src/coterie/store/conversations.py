@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, case, delete, exists, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, Select, case, delete, exists, select, update
 
 from coterie.errors import ConfigError
 from coterie.store.keys import beginnings, keys, repeated
@@ -42,10 +41,10 @@ class SqlConversations:
         if self.retention.off or not (sent or transcript.conversation):
             return None
 
-        async def look(connection: AsyncConnection) -> Row[Any] | None:
+        def look(connection: Connection) -> Row[Any] | None:
             if transcript.conversation is not None:
-                return await self._of_name(connection, transcript.scope, transcript.conversation, sent)
-            return await self._of_messages(connection, transcript.scope, sent)
+                return self._of_name(connection, transcript.scope, transcript.conversation, sent)
+            return self._of_messages(connection, transcript.scope, sent)
 
         row = await self.transactions.read(look)
         return None if row is None else _turn(row)
@@ -60,11 +59,11 @@ class SqlConversations:
             raise ConfigError(f"{transcript.conversation!r} cannot go on from a turn of {after.conversation!r}")
         row = self._row(transcript, answer, run, state)
 
-        async def write(connection: AsyncConnection) -> Row[Any] | None:
-            return await self._append(connection, transcript, row, after)
+        def write(connection: Connection) -> Row[Any] | None:
+            return self._append(connection, transcript, row, after)
 
-        async def look(connection: AsyncConnection) -> Row[Any] | None:
-            return await _only(connection, _turns().where(TURN.c.run == run))
+        def look(connection: Connection) -> Row[Any] | None:
+            return _only(connection, _turns().where(TURN.c.run == run))
 
         try:
             remembered = await self.transactions.write(write)
@@ -76,8 +75,8 @@ class SqlConversations:
     async def forget(self, conversation: str, scope: str = "") -> bool:
         _check(Transcript((), conversation, scope))
 
-        async def write(connection: AsyncConnection) -> bool:
-            return bool((await connection.execute(delete(CONVERSATION).where(*_named(scope, conversation)))).rowcount)
+        def write(connection: Connection) -> bool:
+            return bool(connection.execute(delete(CONVERSATION).where(*_named(scope, conversation))).rowcount)
 
         gone = await self.transactions.write(write)
         await self.transactions.wipe()
@@ -88,9 +87,7 @@ class SqlConversations:
     def _kept(self) -> Select[Any]:
         return _turns().where(CONVERSATION.c.touched_at >= self.retention.cutoff())
 
-    async def _of_name(
-        self, connection: AsyncConnection, scope: str, name: str, sent: Sequence[Message]
-    ) -> Row[Any] | None:
+    def _of_name(self, connection: Connection, scope: str, name: str, sent: Sequence[Message]) -> Row[Any] | None:
         """The turn with these messages, these words or the longest beginning of them, else the newest.
 
         Whoever gives an id goes on with that one, whatever it sends.
@@ -101,30 +98,30 @@ class SqlConversations:
         nearer += [(TURN.c.words_key == (found.words or ""), len(begun) + 1)]
         nearer += [(TURN.c.exact_key == key, len(begun) - place) for place, key in enumerate(begun)]
         turns = self._kept().where(*_named(scope, name))
-        return await _only(connection, turns.order_by(case(*nearer, else_=0).desc(), TURN.c.id.desc()).limit(1))
+        return _only(connection, turns.order_by(case(*nearer, else_=0).desc(), TURN.c.id.desc()).limit(1))
 
-    async def _of_messages(self, connection: AsyncConnection, scope: str, sent: Sequence[Message]) -> Row[Any] | None:
+    def _of_messages(self, connection: Connection, scope: str, sent: Sequence[Message]) -> Row[Any] | None:
         """The newest turn with these messages; else with these words, unless two conversations have such; else with
         the longest beginning of these messages.
         """
         turns = self._kept().where(CONVERSATION.c.scope == scope, CONVERSATION.c.given.is_(False))
         newest = turns.order_by(TURN.c.id.desc()).limit(1)
         found = keys(sent, scope)
-        row = await _only(connection, newest.where(TURN.c.exact_key == found.exact))
+        row = _only(connection, newest.where(TURN.c.exact_key == found.exact))
         if row is not None:
             return row
         if found.words is not None:
             alike = TURN.c.words_key == found.words
-            row = await _only(connection, newest.where(alike))
+            row = _only(connection, newest.where(alike))
             others = turns.where(alike, TURN.c.conversation_id != row.conversation_id) if row else None
-            if others is not None and not (await connection.execute(select(exists(others.subquery())))).scalar_one():
+            if others is not None and not connection.execute(select(exists(others.subquery()))).scalar_one():
                 return row
         begun = [keys(part, scope).exact for part in beginnings(sent)]
         if not begun:
             return None
         longest = case({key: place for place, key in enumerate(begun)}, value=TURN.c.exact_key)
         shorter = turns.where(TURN.c.exact_key.in_(begun)).order_by(longest, TURN.c.id.desc())
-        return await _only(connection, shorter.limit(1))
+        return _only(connection, shorter.limit(1))
 
     # ---- writing ----
 
@@ -147,14 +144,14 @@ class SqlConversations:
         plain = json.dumps(text)
         return plain if len(plain) <= MAX_TEXT_BYTES else None
 
-    async def _append(
-        self, connection: AsyncConnection, transcript: Transcript, row: dict[str, Any], after: Turn | None
+    def _append(
+        self, connection: Connection, transcript: Transcript, row: dict[str, Any], after: Turn | None
     ) -> Row[Any] | None:
         if after is None:
-            where = await self._conversation(connection, transcript)
+            where = self._conversation(connection, transcript)
             place: dict[str, Any] | None = {"conversation_id": where, "number": 1}
         else:
-            place = await self._place_after(connection, transcript.scope, after)
+            place = self._place_after(connection, transcript.scope, after)
         if place is None:
             return None
         new = (
@@ -162,29 +159,27 @@ class SqlConversations:
             .values({**row, **place})
             .on_conflict_do_nothing(index_elements=[TURN.c.run])
         )
-        if not (await connection.execute(new)).rowcount:
+        if not connection.execute(new).rowcount:
             raise _Twice
-        return await _only(connection, _turns().where(TURN.c.run == row["run"]))
+        return _only(connection, _turns().where(TURN.c.run == row["run"]))
 
-    async def _conversation(self, connection: AsyncConnection, transcript: Transcript) -> int:
+    def _conversation(self, connection: Connection, transcript: Transcript) -> int:
         """The conversation of that name, or a new one. One whose time is over is forgotten here."""
         given = transcript.conversation is not None
         name = transcript.conversation if transcript.conversation is not None else uuid.uuid4().hex
         at, now = _named(transcript.scope, name), self.clock()
-        await connection.execute(delete(CONVERSATION).where(*at, CONVERSATION.c.touched_at < self.retention.cutoff()))
+        connection.execute(delete(CONVERSATION).where(*at, CONVERSATION.c.touched_at < self.retention.cutoff()))
         fresh = {"scope": transcript.scope, "name": name, "given": given, "began_at": now, "touched_at": now}
         upsert = insert(self.transactions.where.kind, CONVERSATION).values(fresh)
-        await connection.execute(
-            upsert.on_conflict_do_update(index_elements=["scope", "name"], set_={"touched_at": now})
-        )
-        id_: int = (await connection.execute(select(CONVERSATION.c.id).where(*at))).scalar_one()
+        connection.execute(upsert.on_conflict_do_update(index_elements=["scope", "name"], set_={"touched_at": now}))
+        id_: int = connection.execute(select(CONVERSATION.c.id).where(*at)).scalar_one()
         return id_
 
-    async def _place_after(self, connection: AsyncConnection, scope: str, after: Turn) -> dict[str, Any] | None:
+    def _place_after(self, connection: Connection, scope: str, after: Turn) -> dict[str, Any] | None:
         """Where a turn that follows `after` stands; ``None`` once `after` was forgotten."""
         at = _named(scope, after.conversation)
-        await connection.execute(update(CONVERSATION).where(*at).values(touched_at=self.clock()))
-        parent = await _only(connection, _turns().where(*at, TURN.c.id == after.id))
+        connection.execute(update(CONVERSATION).where(*at).values(touched_at=self.clock()))
+        parent = _only(connection, _turns().where(*at, TURN.c.id == after.id))
         if parent is None:
             return None
         return {"conversation_id": parent.conversation_id, "parent_id": parent.id, "number": parent.number + 1}
@@ -194,8 +189,8 @@ def _turns() -> Select[Any]:
     return select(TURN, CONVERSATION.c.name).join(CONVERSATION, CONVERSATION.c.id == TURN.c.conversation_id)
 
 
-async def _only(connection: AsyncConnection, rows: Select[Any]) -> Row[Any] | None:
-    row: Row[Any] | None = (await connection.execute(rows)).one_or_none()
+def _only(connection: Connection, rows: Select[Any]) -> Row[Any] | None:
+    row: Row[Any] | None = connection.execute(rows).one_or_none()
     return row
 
 

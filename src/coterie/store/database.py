@@ -13,8 +13,11 @@ from coterie.protocols import Store
 from coterie.store import address
 from coterie.types import Secret
 
-DRIVER = {"sqlite": ("store", "aiosqlite"), "postgresql": ("postgres", "asyncpg")}
-"""The extra, and the module that must come with it."""
+NEEDS = {
+    "sqlite": ("store", ("sqlalchemy", "alembic")),
+    "postgresql": ("postgres", ("sqlalchemy", "greenlet", "alembic", "asyncpg")),
+}
+"""The extra, and the modules that must come with it."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class Database:
         Raises `MissingExtra`, and `StoreError` for a database that cannot be reached or was made by a newer version.
         """
         where = address.read(self.url.reveal() or _users_own())
-        extra, driver = DRIVER[where.kind]
-        for module in ("sqlalchemy", "greenlet", "alembic", driver):
+        extra, modules = NEEDS[where.kind]
+        for module in modules:
             if find_spec(module) is None:
                 raise MissingExtra(f"the store at {where.shown!r}", extra, module)
         from coterie.store.sql import opened

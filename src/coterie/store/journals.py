@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, Insert, Row, bindparam, delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Executable, Insert, Row, bindparam, delete, insert, select
 
 from coterie.store.plain import checked, lines
 from coterie.store.schema import ENTRY, JOURNAL
@@ -58,16 +57,16 @@ class SqlJournals:
             return int(rows[0].last) if rows else 0
         taken, more = _TAKEN[self.transactions.where.kind], len(texts)
 
-        async def write(connection: AsyncConnection) -> int:
+        def write(connection: Connection) -> int:
             # The journal's row stays locked until all is kept. So whoever gets the next numbers gets them when
             # these can be seen, and nobody sees an entry before those that it follows.
-            journal = (await connection.execute(taken, {"named": space, "more": more})).one()
+            journal = connection.execute(taken, {"named": space, "more": more}).one()
             now = self.clock()
             added = [
                 {"journal_id": journal.id, "number": number, "value": text, "written_at": now}
                 for number, text in enumerate(texts, journal.last - more + 1)
             ]
-            await connection.execute(_ADDED, added)
+            connection.execute(_ADDED, added)
             return int(journal.last)
 
         return await self.transactions.write(write)
@@ -80,16 +79,16 @@ class SqlJournals:
     async def discard(self, space: str) -> bool:
         named = {"named": checked(space, "a journal's space")}
 
-        async def write(connection: AsyncConnection) -> bool:
-            return bool((await connection.execute(_GONE, named)).rowcount)  # its entries go with it
+        def write(connection: Connection) -> bool:
+            return bool(connection.execute(_GONE, named).rowcount)  # its entries go with it
 
         gone = await self.transactions.write(write)
         await self.transactions.wipe()
         return gone
 
     async def _read(self, found: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        async def look(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            rows: Sequence[Row[Any]] = (await connection.execute(found, values)).all()
+        def look(connection: Connection) -> Sequence[Row[Any]]:
+            rows: Sequence[Row[Any]] = connection.execute(found, values).all()
             return rows
 
         return await self.transactions.read(look)

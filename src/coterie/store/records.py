@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Insert, Row, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Insert, Row, delete, select, update
 
 from coterie.store.plain import MAX_VALUE_BYTES, ROUTED, checked, dumps
 from coterie.store.retention import Retention
@@ -29,8 +28,8 @@ class SqlRecords:
     async def get(self, space: str, key: str) -> Record | None:
         found = select(RECORD).where(*_at(space, key))
 
-        async def look(connection: AsyncConnection) -> Row[Any] | None:
-            return (await connection.execute(found)).one_or_none()
+        def look(connection: Connection) -> Row[Any] | None:
+            return connection.execute(found).one_or_none()
 
         row = await self.transactions.read(look)
         return None if row is None else Record(space, key, json.loads(row.value), row.version)
@@ -40,13 +39,13 @@ class SqlRecords:
         if space == ROUTED and self.retention.off:
             return Record(space, key, change(None), 0)
 
-        async def write(connection: AsyncConnection) -> Record:
+        def write(connection: Connection) -> Record:
             # Whoever comes second waits here or at the lock, and then reads what the first has written.
-            await connection.execute(self._made(space, key))
-            row = (await connection.execute(select(RECORD).where(*at).with_for_update())).one()
+            connection.execute(self._made(space, key))
+            row = connection.execute(select(RECORD).where(*at).with_for_update()).one()
             text = dumps(change(json.loads(row.value)), f"the record {space!r} {key!r}", MAX_VALUE_BYTES)
             values = {"value": text, "version": row.version + 1, "written_at": self.clock()}
-            await connection.execute(update(RECORD).where(*at).values(values))
+            connection.execute(update(RECORD).where(*at).values(values))
             return Record(space, key, json.loads(text), row.version + 1)
 
         written = await self.transactions.write(write)
@@ -57,8 +56,8 @@ class SqlRecords:
     async def discard(self, space: str, key: str) -> bool:
         gone = delete(RECORD).where(*_at(space, key))
 
-        async def write(connection: AsyncConnection) -> bool:
-            return bool((await connection.execute(gone)).rowcount)
+        def write(connection: Connection) -> bool:
+            return bool(connection.execute(gone).rowcount)
 
         return await self.transactions.write(write)
 

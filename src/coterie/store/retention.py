@@ -7,8 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, select
 
 from coterie.errors import StoreError
 from coterie.store.plain import ROUTED
@@ -53,14 +52,14 @@ class Retention:
         over = select(CONVERSATION.c.id).where(CONVERSATION.c.touched_at < self.cutoff()).limit(BATCH)
         runs = select(RECORD.c.key).where(RECORD.c.space == ROUTED, RECORD.c.written_at < self.cutoff()).limit(BATCH)
 
-        async def write(connection: AsyncConnection) -> int:
+        def write(connection: Connection) -> int:
             # Rows that somebody else is about to touch or to delete are left to them.
-            ids = (await connection.execute(over.with_for_update(skip_locked=True))).scalars().all()
+            ids = connection.execute(over.with_for_update(skip_locked=True)).scalars().all()
             if ids:
-                await connection.execute(delete(CONVERSATION).where(CONVERSATION.c.id.in_(ids)))
-            keys = (await connection.execute(runs.with_for_update(skip_locked=True))).scalars().all()
+                connection.execute(delete(CONVERSATION).where(CONVERSATION.c.id.in_(ids)))
+            keys = connection.execute(runs.with_for_update(skip_locked=True)).scalars().all()
             if keys:
-                await connection.execute(delete(RECORD).where(RECORD.c.space == ROUTED, RECORD.c.key.in_(keys)))
+                connection.execute(delete(RECORD).where(RECORD.c.space == ROUTED, RECORD.c.key.in_(keys)))
             return max(len(ids), len(keys))
 
         gone = await transactions.write(write)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coterie.errors import StoreError
 from coterie.store.address import Address
-from coterie.store.engines import WRITES, engine, failed
+from coterie.store.engines import Work, engine, failed
 
 T = TypeVar("T")
-
-Work = Callable[[AsyncConnection], Awaitable[T]]
-"""What is done in one transaction."""
 
 MAX_WRITERS = 10
 """Transactions that write to PostgreSQL at once, out of one process: connections are left for those that read."""
@@ -28,14 +24,14 @@ MAX_WRITERS = 10
 class Transactions:
     """The connections to one database, and what every use of them has in common.
 
-    A transaction that has begun comes to its end even if whoever asked for it is cancelled meanwhile: SQLite's
-    driver works in a thread that cannot be interrupted, and would keep the lock of a transaction left half-way.
+    A transaction that has begun comes to its end even if whoever asked for it is cancelled meanwhile: SQLite's are
+    done in a thread that cannot be interrupted, and would keep the lock of one left half-way.
     """
 
     def __init__(self, where: Address, wait_s: float) -> None:
         self.where = where
         self.wait_s = wait_s
-        self.engine = engine(where, wait_s)
+        self._engine = engine(where, wait_s)
         self._closed = False
         self._under_way: set[asyncio.Task[Any]] = set()
         # Tasks of this process queue here; SQLite's own waiting polls, and knows no order.
@@ -43,7 +39,7 @@ class Transactions:
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returns, which changes nothing. Raises `StoreError`."""
-        return await asyncio.shield(self._begun(self._transaction(work, self.wait_s, {})))
+        return await asyncio.shield(self._begun(self._transaction(work, self.wait_s, writes=False)))
 
     async def write(self, work: Work[T], wait_s: float | None = None) -> T:
         """What `work` returns, once all it wrote is kept; if it fails, nothing is. Raises `StoreError`."""
@@ -51,21 +47,20 @@ class Transactions:
         with self._translated(longest_s):
             async with asyncio.timeout(longest_s):
                 await self._places.acquire()
-        task = self._begun(self._transaction(work, longest_s, {WRITES: True}))
+        task = self._begun(self._transaction(work, longest_s, writes=True))
         task.add_done_callback(lambda _: self._places.release())
         return await asyncio.shield(task)
 
     async def wipe(self) -> None:
-        """Afterwards SQLite's log holds nothing of what was deleted, unless somebody reads just then."""
-        if self.where.kind == "sqlite":
-            await asyncio.shield(self._begun(self._checkpoint()))
+        """Afterwards a log beside the database holds nothing of what was deleted, unless somebody reads just then."""
+        await asyncio.shield(self._begun(self._wiped()))
 
     async def close(self) -> None:
         """Afterwards every transaction has ended, no connection is left, and none is made any more."""
         self._closed = True
         while self._under_way:
             await asyncio.wait(self._under_way)
-        await self.engine.dispose()
+        await self._engine.close()
 
     def _begun(self, job: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.ensure_future(job)
@@ -78,24 +73,18 @@ class Transactions:
         if not task.cancelled():
             task.exception()  # looked at, for the case that nobody waits any more
 
-    async def _transaction(self, work: Work[T], wait_s: float, options: Mapping[str, Any]) -> T:
+    async def _transaction(self, work: Work[T], wait_s: float, *, writes: bool) -> T:
         if self._closed:  # connections made now would outlive the store
             raise StoreError(f"the store at {self.where.shown!r} was closed")
         with self._translated(wait_s):
             # SQLite bounds its waiting by itself; a server that has gone away says nothing.
             async with asyncio.timeout(None if self.where.kind == "sqlite" else wait_s):
-                async with self.engine.connect() as connection:
-                    await connection.execution_options(**options)
-                    async with connection.begin():
-                        return await work(connection)
+                return await self._engine.run(work, writes=writes)
 
-    async def _checkpoint(self) -> None:
-        if self._closed:
-            return
-        with self._translated(self.wait_s):
-            async with self.engine.connect() as connection:
-                driver: Any = (await connection.get_raw_connection()).driver_connection
-                await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+    async def _wiped(self) -> None:
+        if not self._closed:
+            with self._translated(self.wait_s):
+                await self._engine.wipe()
 
     @contextmanager
     def _translated(self, wait_s: float) -> Iterator[None]:

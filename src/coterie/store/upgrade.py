@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, String, column, inspect, select, table, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coterie.errors import StoreError
 from coterie.store.schema import REVISION, REVISION_TABLE
@@ -33,21 +32,21 @@ async def bring_up(transactions: Transactions) -> None:
     """Afterwards the database has the tables of `REVISION`. Raises `StoreError`."""
     if transactions.where.kind == "sqlite":
         _make_file(Path(transactions.where.target))
-    if await transactions.read(_found) == REVISION:
+    if await transactions.read(_revision) == REVISION:
         return
 
-    async def write(connection: AsyncConnection) -> None:
+    def write(connection: Connection) -> None:
         if transactions.where.kind == "postgresql":
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        found = await _found(connection)  # again: somebody may have been quicker
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        found = _revision(connection)  # again: somebody may have been quicker
         if found != REVISION:
-            async with _alone():
-                await _upgrade(connection, transactions.where.shown, found)
+            _upgrade(connection, transactions.where.shown, found)
 
-    await transactions.write(write, UPGRADE_WAIT_S)
+    async with _alone():
+        await transactions.write(write, UPGRADE_WAIT_S)
 
 
-async def _upgrade(connection: AsyncConnection, shown: str, found: str | None) -> None:
+def _upgrade(connection: Connection, shown: str, found: str | None) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -60,20 +59,12 @@ async def _upgrade(connection: AsyncConnection, shown: str, found: str | None) -
             f"the store at {shown!r} was made by a newer version of Coterie: its tables are of revision {found!r}, "
             f"and this version knows none after {REVISION!r}; upgrade Coterie, or give it another database"
         )
-
-    def migrate(synchronous: Connection) -> None:
-        config.attributes["connection"] = synchronous
-        command.upgrade(config, REVISION)
-
-    await connection.run_sync(migrate)
-
-
-async def _found(connection: AsyncConnection) -> str | None:
-    """The revision that the database says it has; ``None`` for a fresh one."""
-    return await connection.run_sync(_revision)
+    config.attributes["connection"] = connection
+    command.upgrade(config, REVISION)
 
 
 def _revision(connection: Connection) -> str | None:
+    """The revision that the database says it has; ``None`` for a fresh one."""
     if not inspect(connection).has_table(REVISION_TABLE):
         return None
     revisions = select(column("version_num", String)).select_from(table(REVISION_TABLE))
