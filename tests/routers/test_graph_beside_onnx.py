@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-pytest.importorskip("usearch", reason="the graph needs the extra routers")
+from coterie.routers.graph import available
+
+pytestmark = pytest.mark.skipif(not available(), reason="the graph needs the extra routers")
+"""Not `importorskip`, which would load the library into this process, before ONNX Runtime."""
 
 GRAPH = "import numpy as np; from coterie.routers.graph import Graph; g = Graph(4); g.add(np.eye(4, dtype=np.float32))"
 ONNX = "import onnxruntime; onnxruntime.get_available_providers()"
