@@ -18,18 +18,18 @@ import itertools
 import json
 import math
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from http_connection import STREAM_END, STREAM_HEAD, HttpConnection, chunk, response, serve
+
 SHORTEST_S, LONGEST_S = 0.2, 0.8
 PIECES = 8
 """Pieces of a streamed answer; the last comes at the end of the wait."""
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MODEL = re.compile(rb'"model": ?"([^"]*)"')
 _TAG = re.compile(rb"\[request ([\w-]+)\]")
 _STREAM = re.compile(rb'"stream": ?true')
@@ -175,7 +175,7 @@ def whole(asked: Asked, pool: Pool, prompt_bytes: int) -> bytes:
         f'"message":{{"role":"assistant","content":{json.dumps(text)}}},"logprobs":{logprobs},"finish_reason":"stop"}}],'
         f'"usage":{_usage(text, prompt_bytes)}}}'
     ).encode()
-    return _response(b"application/json", body)
+    return response(b"application/json", body)
 
 
 def stream(asked: Asked, pool: Pool, prompt_bytes: int) -> list[bytes]:
@@ -183,11 +183,11 @@ def stream(asked: Asked, pool: Pool, prompt_bytes: int) -> list[bytes]:
     text = asked.text(pool)
     bounds = [len(text) * n // PIECES for n in range(PIECES + 1)]
     deltas = [json.dumps({"content": text[a:b]}) for a, b in itertools.pairwise(bounds)]
-    writes = [_chunk(_event(asked, f'[{{"index":0,"delta":{delta},"finish_reason":null}}]')) for delta in deltas]
-    writes[0] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + writes[0]
+    writes = [chunk(_event(asked, f'[{{"index":0,"delta":{delta},"finish_reason":null}}]')) for delta in deltas]
+    writes[0] = STREAM_HEAD + writes[0]
     end = _event(asked, '[{"index":0,"delta":{},"finish_reason":"stop"}]')
     end += _event(asked, f'[],"usage":{_usage(text, prompt_bytes)}')
-    writes[-1] += _chunk(end + b"data: [DONE]\n\n") + b"0\r\n\r\n"
+    writes[-1] += chunk(end + b"data: [DONE]\n\n") + STREAM_END
     return writes
 
 
@@ -196,81 +196,39 @@ def _event(asked: Asked, choices: str) -> bytes:
     return f'data: {{{head},"choices":{choices}}}\n\n'.encode()
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def _response(kind: bytes, body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (kind, len(body), body)
-
-
 # ---- server -----------------------------------------------------------------------------------
 
 
-class MockProtocol(asyncio.Protocol):
-    """One connection; its requests come one after the other."""
+class MockConnection(HttpConnection):
+    """Answers after the wait of each call, and writes down what it served."""
 
     def __init__(self, log: list[Served], pool: Pool) -> None:
+        super().__init__()
         self._log = log
         self._pool = pool
-        self._pending = bytearray()
-        self._timers: list[asyncio.TimerHandle] = []
-        """Of the request at hand."""
-        self._loop = asyncio.get_running_loop()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Whoever hangs up is not served."""
-        for timer in self._timers:
-            timer.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        self._pending += data
-        head = self._pending.find(b"\r\n\r\n")
-        if head < 0:
-            return
-        length = _LENGTH.search(self._pending, 0, head + 2)
-        end = head + 4 + (int(length[1]) if length else 0)
-        if len(self._pending) < end:
-            return
-        request = bytes(self._pending[:end])
-        del self._pending[:end]
-        if request.startswith(b"GET /log"):
-            self._transport.write(_response(b"application/json", json.dumps(self._log).encode()))
+    def asked(self, head: bytes, body: bytes) -> None:
+        if head.startswith(b"GET /log"):
+            self.transport.write(response(b"application/json", json.dumps(self._log).encode()))
             self._log.clear()
         else:
-            self._begin(request[head + 4 :])
+            self._begin(body)
 
     def _begin(self, body: bytes) -> None:
-        arrived_s = self._loop.time()
+        arrived_s = self.loop.time()
         asked = Asked.of(body)
         wait_s = self._pool.wait_s(asked)
         writes = stream(asked, self._pool, len(body)) if asked.stream else [whole(asked, self._pool, len(body))]
         at = [arrived_s + wait_s * n / len(writes) for n in range(1, len(writes))]
-        self._timers = [
-            self._loop.call_at(t, self._transport.write, piece) for t, piece in zip(at, writes, strict=False)
-        ]
+        self.timers = [self.loop.call_at(t, self.transport.write, piece) for t, piece in zip(at, writes, strict=False)]
         end = partial(self._end, writes[-1], asked, arrived_s, wait_s, len(body))
-        self._timers.append(self._loop.call_at(arrived_s + wait_s, end))
+        self.timers.append(self.loop.call_at(arrived_s + wait_s, end))
 
     def _end(self, data: bytes, asked: Asked, arrived_s: float, wait_s: float, prompt_bytes: int) -> None:
-        late_s = self._loop.time() - arrived_s - wait_s
-        self._transport.write(data)
+        late_s = self.loop.time() - arrived_s - wait_s
+        self.transport.write(data)
         read = list(asked.answers.values())
         self._log.append(Served(asked.model, asked.stage, asked.tag, arrived_s, wait_s, late_s, prompt_bytes, read))
-
-
-async def serve(port: int, pool: Pool) -> None:
-    """Serve on loopback until standard input ends: with whoever started this."""
-    loop = asyncio.get_running_loop()
-    log: list[Served] = []
-    server = await loop.create_server(lambda: MockProtocol(log, pool), "127.0.0.1", port, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
 
 
 def main() -> None:
@@ -280,7 +238,8 @@ def main() -> None:
     parser.add_argument("--told", type=Path, help="a JSON file with seconds by model and stage, instead of draws")
     args = parser.parse_args()
     told = json.loads(args.told.read_text(encoding="utf-8")) if args.told else {}
-    asyncio.run(serve(args.port, Pool(told, args.scale)))
+    log, pool = list[Served](), Pool(told, args.scale)
+    asyncio.run(serve(lambda: MockConnection(log, pool), args.port))
 
 
 if __name__ == "__main__":

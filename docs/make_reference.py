@@ -16,6 +16,7 @@ DOCS = Path(__file__).parent
 COMMANDS = (
     (),
     ("ask",),
+    ("batch",),
     ("chat",),
     ("route",),
     ("feedback",),

@@ -6,15 +6,17 @@ with GatewayServer(config.load({...})) as server:
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Self
-
-import uvicorn
 
 from coterie.config import Config
 from coterie.gateway.app import application
+from coterie.gateway.desk import Desk
+from coterie.gateway.server import Server
 from coterie.gateway.serving import settings
 
 
@@ -27,7 +29,9 @@ class GatewayServer:
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.base_url = f"{self.url}/v1"
-        self._server = uvicorn.Server(settings(application(config), "127.0.0.1", self.port, drain_s=2))
+        self.desk = Desk(config)
+        app = application(config, self.desk)
+        self._server = Server(settings(app, "127.0.0.1", self.port), self.desk, drain_s=2)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="gateway", daemon=True)
 
     def __enter__(self) -> Self:
@@ -44,3 +48,17 @@ class GatewayServer:
         self._thread.join(10)
         assert not self._thread.is_alive(), "the gateway did not stop"
         self._socket.close()
+
+    def replace(self, config: Config) -> None:
+        """Afterwards new requests meet `config`."""
+        loop = self._server.servers[0].get_loop()
+        asyncio.run_coroutine_threadsafe(self.desk.replace(config), loop).result(10)
+
+    def within(self, timeout_s: float, true: Callable[[Desk], bool]) -> bool:
+        """True as soon as `true` says so of the desk; False after `timeout_s`."""
+        ends = time.monotonic() + timeout_s
+        while not true(self.desk):
+            if time.monotonic() > ends:
+                return False
+            time.sleep(0.002)
+        return True

@@ -251,7 +251,7 @@ def test_a_value_cannot_bring_structure_in() -> None:
         (ONE + "limits:\n  max_usd: 0\n", "3: limits: max_usd must be greater than 0, not 0.0"),
         (ONE + "limits:\n  grace_s: -0.5\n", "3: limits: grace_s must not be negative, as -0.5 is"),
         (ONE + "limits:\n  quorum: 1.5\n", None),
-        (ONE + "limits:\n  quorum: yes\n", "4: limits.quorum: should be a number, not True"),
+        (ONE + "limits:\n  quorum: true\n", "4: limits.quorum: should be a number, not True"),
         (ONE + "limits:\n  deadline_s: .nan\n", "4: limits.deadline_s: should be a number, not nan"),
         (
             ONE + "limits:\n  max_tokens: lots\n",
@@ -419,3 +419,26 @@ def test_json_with_tabs_and_escaped_emoji_is_a_configuration_too() -> None:
     assert made.members["a"].replies == ("\U0001f600",)  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="twice"):
         loads('{"members": {}, "members": {}}', env={})
+
+
+@pytest.mark.parametrize("off", ["off", "false", "null"])
+def test_what_is_kept_is_switched_off_by_a_word(off: str) -> None:
+    text = (
+        "members: {no: {engine: scripted, replies: [yes]}}\n"
+        f"store: {{keep_days: {off}}}\ngateway: {{keep_runs_h: {off}, breaker: {off}, log: off}}\n"
+    )
+    made = loads(text)
+    assert made.store is not None
+    assert (made.store.keep_days, made.gateway.keep_runs_h, made.gateway.breaker) == (None, None, None)
+    assert made.gateway.log == "off"
+    assert list(made.members) == ["no"]
+
+
+def test_truth_is_written_true_and_false() -> None:
+    text = "members: {a: {engine: scripted, replies: [x]}}\nstore: {keep_texts: %s}\n"
+    made = loads(text % "true")
+    assert made.store is not None
+    assert made.store.keep_texts is True
+    again = loads(text % "yes").store
+    assert again is not None
+    assert again.keep_texts is True  # a word that stands where a truth value is due

@@ -57,6 +57,10 @@ GOOD: dict[str, Json] = {
     "a judge with settings": one(
         methods={"m": {"kind": "best_of", "members": ["a"], "judge": {"kind": "peer_review", "ballots": {"a": "text"}}}}
     ),
+    "nothing kept, by a word": one(store={"keep_days": "off"}, gateway={"keep_runs_h": "off", "breaker": False}),
+    "a key with bounds": one(
+        gateway={"keys": [{"id": "me", "hash": "sha256:" + "0" * 64, "max_tokens": 9, "max_calls": 9, "per": "day"}]}
+    ),
 }
 
 BAD: dict[str, Json] = {

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from coterie import config as configuration
 from coterie.answer import Answer
-from coterie.config import CacheSettings, Config
+from coterie.config import BreakerSettings, CacheSettings, Config
 from coterie.door import Door
 from coterie.errors import ConfigError, CoterieError, NoAnswer, RouterError, StoreError
 from coterie.feedback import Heard, hear
@@ -34,7 +34,19 @@ from coterie.methods.route import Route, Shut
 from coterie.prospects import Choice, Feedback, Prospects
 from coterie.protocols import Judge, MemberSpec, Method, Opens, Policy, Store
 from coterie.ranked import Offered, Ranked, RankGiven, as_candidates, authors_asked
-from coterie.run import Alone, Cache, Channel, KeptThread, LiveRun, Lost, ResponseCache, Seat, StreamItem, Thread
+from coterie.run import (
+    Alone,
+    Breaker,
+    Cache,
+    Channel,
+    KeptThread,
+    LiveRun,
+    Lost,
+    ResponseCache,
+    Seat,
+    StreamItem,
+    Thread,
+)
 from coterie.specs import describe
 from coterie.store import Database, MemoryStore
 from coterie.store.plain import checked
@@ -48,6 +60,9 @@ STORE_RETRY_S = 5.0
 
 ROUTER_RETRY_S = 5.0
 """For so long nobody tries to open a router whose encoder was out of reach."""
+
+MOST_DESCRIPTIONS = 200
+"""So many methods as plain data are kept: those of a request's own come and go."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Method)
@@ -82,12 +97,14 @@ class Committee:
         *,
         responses: Cache | None = None,
         at_once: int | None = None,
+        breaker: BreakerSettings | None = None,
     ) -> None:
         """A committee made in code. Raises `ConfigError` for names given twice or asked for and absent.
 
         Without a store, what policies keep of conversations lives in memory, as long as the committee.
         `responses` are asked before any member is, instead of a cache by settings; `at_once` bounds the calls
-        under way at all members together, so that 1 takes the time of each as if it were alone.
+        under way at all members together, so that 1 takes the time of each as if it were alone. With a `breaker`,
+        a member whose endpoint is in trouble is left alone for a while; without, every request asks it anew.
         """
         names = [member.name for member in members]
         if len(set(names)) != len(names):
@@ -100,16 +117,22 @@ class Committee:
         own = ResponseCache(cache.entries, cache.ttl_s) if cache else None
         self._cache = own if responses is None else responses
         self._door = Door()
-        self._own = _Opened(self.config, at_once)
-        self._descriptions: dict[str, Mapping[str, Json]] = {}
+        self._own = _Opened(self.config, at_once, breaker)
+        self._descriptions: dict[int, tuple[Method, Mapping[str, Json]]] = {}
+        """By the method's identity, which is its own as long as the method is kept beside."""
         self._native: asyncio.AbstractEventLoop | None = None
         self._finalizer = weakref.finalize(self, _shut, self._door, self._own)
 
     @classmethod
-    def from_config(cls, source: str | os.PathLike[str] | Mapping[str, Json] | Config) -> Committee:
+    def from_config(
+        cls,
+        source: str | os.PathLike[str] | Mapping[str, Json] | Config,
+        *,
+        breaker: BreakerSettings | None = None,
+    ) -> Committee:
         """A committee from a file, a mapping or a `Config`. Raises `ConfigError`."""
         made = source if isinstance(source, Config) else configuration.load(source)
-        return cls(list(made.members.values()), made.methods, made.limits, made.cache, made.store)
+        return cls(list(made.members.values()), made.methods, made.limits, made.cache, made.store, breaker=breaker)
 
     # ---- asking -------------------------------------------------------------------------------
 
@@ -258,6 +281,10 @@ class Committee:
         """See `feedback`."""
         return await self._here(self._heard(run, feedback))
 
+    async def astore(self) -> Store:
+        """What outlives a request: the configured database, or this process's memory. Raises `StoreError`."""
+        return await self._here(self._own.store())
+
     async def _heard(self, run: str, feedback: Feedback) -> Heard:
         checked(run, "a run's id")
         for member in (feedback.preferred, feedback.over):
@@ -294,6 +321,8 @@ class Committee:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # who left before the end is not told, and nobody else is to be
 
     async def _bridged(self, order: _Order) -> AsyncGenerator[StreamItem | Answer]:
         """The stream of the background loop, fetched one item at a time, so that a slow reader holds it back."""
@@ -335,12 +364,13 @@ class Committee:
         return await conduct(run, method, order.name, order.on_trace)
 
     def _described(self, order: _Order) -> Mapping[str, Json]:
-        """The method as plain data. Those of the configuration stay what they are, so each is described once."""
-        if order.method is not self.config.methods.get(order.name):
-            return describe("methods", order.method)
-        if order.name not in self._descriptions:
-            self._descriptions[order.name] = describe("methods", order.method)
-        return self._descriptions[order.name]
+        """The method as plain data. Those that are asked again and again stay what they are: each is described once."""
+        known = self._descriptions.get(id(order.method))
+        if known is None:
+            if len(self._descriptions) >= MOST_DESCRIPTIONS:
+                self._descriptions.clear()
+            known = self._descriptions[id(order.method)] = (order.method, describe("methods", order.method))
+        return known[1]
 
     async def _thread(self, order: _Order) -> Thread:
         """What is kept of the conversation; no store is touched for a method that keeps nothing."""
@@ -361,6 +391,11 @@ class Committee:
     async def aopen(self, names: Sequence[str] | None = None) -> Mapping[str, Seat]:
         """Open members ahead of the first question (all of them by default); the pool as it stands."""
         return await self._here(self._own.seats(tuple(self.config.members) if names is None else names))
+
+    @property
+    def breakers(self) -> Mapping[str, Breaker]:
+        """The breaker of each member that is open, by its name; none where the committee was made without."""
+        return self._own.breakers
 
     def close(self) -> None:
         """Close connections and loaded models. The committee opens them anew when it is asked again."""
@@ -393,8 +428,9 @@ class Committee:
 class _Opened:
     """The members of a committee that are open, on the one loop they live on."""
 
-    def __init__(self, config: Config, at_once: int | None = None) -> None:
+    def __init__(self, config: Config, at_once: int | None = None, breaker: BreakerSettings | None = None) -> None:
         self._config = config
+        self._breaker = breaker
         self._slots = asyncio.Semaphore(at_once) if at_once else None
         """Shared by all members, where there are so few."""
         self._house: House | None = None
@@ -475,7 +511,13 @@ class _Opened:
             return Seat(spec.card, None, said, spec.timeout_s, spec.retries)
         most = model.card.max_concurrency
         slots = self._slots or (asyncio.Semaphore(most) if most else None)
-        return Seat(model.card, model, "", spec.timeout_s, spec.retries, slots)
+        wanted = self._breaker
+        breaker = Breaker(wanted.failures, wanted.window_s, wanted.rest_s) if wanted else None
+        return Seat(model.card, model, "", spec.timeout_s, spec.retries, slots, breaker)
+
+    @property
+    def breakers(self) -> Mapping[str, Breaker]:
+        return {name: seat.breaker for name, seat in self._seats.items() if seat.breaker is not None}
 
     async def close(self) -> None:
         house, self._house = self._house, None
@@ -523,7 +565,8 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
     finally:
         await run.give_up()
         run.finish(status, failed)
-        _hand_over(run.ledger.trace, on_trace)
+        trace = run.ledger.trace  # one, as what is read off it is kept with it
+        _hand_over(trace, on_trace)
     ledger = run.ledger
     text = result.candidate.text
     return Answer(
@@ -534,7 +577,7 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
         ledger.partial,
         tuple(ledger.failures),
         ledger.usage,
-        ledger.trace,
+        trace,
         run.id,
     )
 

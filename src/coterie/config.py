@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from coterie.errors import ConfigError
 from coterie.protocols import MemberSpec, Method
 from coterie.specs import Misfit, build, dotted, fill, shown
 from coterie.store import Database
-from coterie.types import Json, Limits
+from coterie.types import Json, Limits, Secret
 
 FILE_NAMES = ("coterie.yaml", "coterie.yml", "coterie.json")
 """Looked for in the working folder when no file is named."""
@@ -43,6 +44,26 @@ class CacheSettings:
 
 
 @dataclass(frozen=True)
+class BreakerSettings:
+    """The circuit breaker: when a member is left alone because its endpoint is in trouble, and for how long.
+
+    Each member has its own. It opens when within `window_s` so many as `failures` calls failed by the endpoint's
+    fault, and half or more of all; after `rest_s` one call tries whether the endpoint is back.
+    """
+
+    failures: int = 5
+    window_s: float = 30.0
+    rest_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.failures < 1:
+            raise ValueError(f"failures must be at least 1, not {self.failures!r}")
+        for name in ("window_s", "rest_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number of seconds greater than 0, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
 class ApiKey:
     """Who may ask the gateway, and for how much. `coterie keys create` makes one."""
 
@@ -53,18 +74,57 @@ class ApiKey:
     models: tuple[str, ...] = ()
     """The models it may ask (``coterie/default``, a member's name); every model where left out."""
     max_usd: float | None = None
-    """What its requests may cost together, while a gateway runs."""
+    """What its requests may cost together, as far as prices are known."""
+    max_tokens: int | None = None
+    """Input and output tokens of all its requests' calls together."""
+    max_calls: int | None = None
+    """Calls to members for all its requests together."""
+    per: Literal["ever", "day", "month"] = "ever"
+    """When the three begin anew, in UTC. Without a store they begin anew with the process, too."""
     requests_per_minute: int | None = None
+    max_concurrency: int | None = None
+    """Its requests under way at once, in one process; what comes on top of them waits, and then gets a 429."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", self.hash):
             raise ValueError("hash must be 'sha256:' and 64 hexadecimal digits, as 'coterie keys create' prints it")
         if not self.id.strip() or len(self.id) > 100:
             raise ValueError(f"id must be 1 to 100 characters, not {self.id!r:.120}")
-        for name in ("max_usd", "requests_per_minute"):
+        for name in ("max_usd", "max_tokens", "max_calls", "requests_per_minute", "max_concurrency"):
             bound = getattr(self, name)
             if bound is not None and not bound > 0:
                 raise ValueError(f"{name} must be greater than 0, not {bound!r}")
+        if self.per not in ("ever", "day", "month"):
+            raise ValueError(f"per must be 'ever', 'day' or 'month', not {self.per!r}")
+
+
+@dataclass(frozen=True)
+class EmbeddingEndpoint:
+    """An embedding model behind an OpenAI-compatible `base_url`, to which the gateway passes requests on."""
+
+    base_url: str
+    model: str
+    """Its name there."""
+    api_key: Secret = Secret("")
+    price_usd: float | None = None
+    """USD per million tokens. Left out, the cost is unknown, which is not free."""
+    timeout_s: float = 60.0
+    """Longest one request may take, retries included."""
+    retries: int = 2
+    """Further tries after 408, 409, 425, 429, 5xx and broken connections."""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """Further HTTP headers. Not printed: they may hold secrets."""
+
+    def __post_init__(self) -> None:
+        place = urlsplit(self.base_url)
+        if place.scheme not in ("http", "https") or "@" in place.netloc:
+            shown = self.base_url.rsplit("@", 1)[-1]  # what stands before an @ is a password
+            raise ValueError(f"base_url {shown!r} must begin with http:// or https://, and hold no password")
+        if not 0 < self.timeout_s < math.inf:
+            raise ValueError(f"timeout_s must be a number of seconds greater than 0, not {self.timeout_s!r}")
+        for name in ("retries", "price_usd"):
+            if (value := getattr(self, name)) is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must not be negative, as {value!r} is")
 
 
 @dataclass(frozen=True)
@@ -73,11 +133,48 @@ class GatewaySettings:
 
     keys: tuple[ApiKey, ...] = ()
     """Without any, only this machine may ask, with any key."""
+    embeddings: Mapping[str, EmbeddingEndpoint] = field(default_factory=dict, hash=False)
+    """What answers `/v1/embeddings`, by the name under which it is asked."""
+    keep_runs_h: float | None = 1.0
+    """Hours in which a run's trace can be fetched by the key that made it; ``off`` keeps none. They lie in the store
+    where that keeps texts, and otherwise in memory."""
+    max_requests: int = 512
+    """Requests that ask members under way at once, in one process."""
+    max_waiting: int = 512
+    """Further ones that wait for a place, first come, first served."""
+    max_wait_s: float = 5.0
+    """So long one waits for a place before it gets a 503."""
+    max_bodies_mib: int = 512
+    """All bodies of requests together, from the first byte to the end of the answer."""
+    breaker: BreakerSettings | None = BreakerSettings()
+    """Leaves a member alone while its endpoint is in trouble; ``null`` asks it whatever happened."""
+    log: Literal["off", "requests", "contents"] = "requests"
+    """A line for each request on stderr, with its question and answer or without; warnings are always told."""
+    telemetry: bool | None = None
+    """Whether spans go to an OpenTelemetry collector; left out, where ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set."""
+    metrics_keys: tuple[str, ...] = ()
+    """The ids of the keys that may read ``/metrics``, which tells of all; every key where left out."""
 
     def __post_init__(self) -> None:
+        if self.keep_runs_h is not None and not self.keep_runs_h > 0:
+            raise ValueError(f"keep_runs_h must be greater than 0, not {self.keep_runs_h!r}; off keeps none")
+        _check_bounds(self)
         ids = [key.id for key in self.keys]
         if len(set(ids)) < len(ids):
             raise ValueError(f"each key needs an id of its own, unlike {ids!r}")
+        if self.log not in ("off", "requests", "contents"):
+            raise ValueError(f"log must be 'off', 'requests' or 'contents', not {self.log!r}")
+        if strangers := [id_ for id_ in self.metrics_keys if id_ not in ids]:
+            raise ValueError(f"metrics_keys must be ids of keys, unlike {strangers!r}")
+
+
+def _check_bounds(settings: GatewaySettings) -> None:
+    """Raises `ValueError` for bounds under which nobody could be served."""
+    for name, least in (("max_requests", 1), ("max_waiting", 0), ("max_bodies_mib", 32)):
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name} must be at least {least}, not {getattr(settings, name)!r}")
+    if not 0 <= settings.max_wait_s < math.inf:
+        raise ValueError(f"max_wait_s must be a number of seconds, not {settings.max_wait_s!r}")
 
 
 @dataclass(frozen=True)
@@ -141,8 +238,12 @@ def _config(data: Json) -> Config:
         check_pool(method, ("methods", name))
     limits = fill(Limits, _section(data, "limits"), ("limits",))
     cache = fill(CacheSettings, _section(data, "cache"), ("cache",)) if data.get("cache") is not None else None
-    store = fill(Database, _section(data, "store"), ("store",)) if data.get("store") is not None else None
-    return Config(members, methods, limits, cache, store, _gateway(_section(data, "gateway")))
+    store = fill(Database, _switched(_section(data, "store")), ("store",)) if data.get("store") is not None else None
+    gateway = _gateway(_section(data, "gateway"))
+    for name in gateway.embeddings:
+        if name in members or name.startswith("coterie/"):
+            raise Misfit(("gateway", "embeddings", name), "a member or a method goes by this name, or may do so")
+    return Config(members, methods, limits, cache, store, gateway)
 
 
 def _gateway(section: Mapping[str, Json]) -> GatewaySettings:
@@ -154,9 +255,28 @@ def _gateway(section: Mapping[str, Json]) -> GatewaySettings:
         if not isinstance(key, Mapping):
             raise Misfit(("gateway", "keys", n), f"expected a mapping with id and hash, not {type(key).__name__}")
         keys.append(fill(ApiKey, key, ("gateway", "keys", n)))
-    settings = {name: value for name, value in section.items() if name != "keys"}
-    made: GatewaySettings = fill(GatewaySettings, settings, ("gateway",), keys=tuple(keys))
+    settings = {name: value for name, value in _switched(section).items() if name not in ("keys", "embeddings")}
+    embeddings = _embeddings(section.get("embeddings") or {})
+    made: GatewaySettings = fill(GatewaySettings, settings, ("gateway",), keys=tuple(keys), embeddings=embeddings)
     return made
+
+
+def _embeddings(section: Json) -> Mapping[str, EmbeddingEndpoint]:
+    path = ("gateway", "embeddings")
+    if not isinstance(section, Mapping):
+        raise Misfit(path, f"expected a mapping of names to endpoints, not {shown(section)}")
+    for name, settings in section.items():
+        if not isinstance(settings, Mapping):
+            raise Misfit((*path, str(name)), f"expected a mapping with base_url and model, not {shown(settings)}")
+    return {str(name): fill(EmbeddingEndpoint, settings, (*path, str(name))) for name, settings in section.items()}
+
+
+SWITCHES = frozenset({"keep_days", "keep_runs_h", "breaker"})
+"""Settings that are switched off by that word, and by ``null``, which stands behind it."""
+
+
+def _switched(section: Mapping[str, Json]) -> Mapping[str, Json]:
+    return {name: None if name in SWITCHES and value in ("off", False) else value for name, value in section.items()}
 
 
 def _section(data: Mapping[str, Json], key: str) -> Mapping[str, Json]:
@@ -275,6 +395,12 @@ def _loader() -> Any:
                 seen.add(key)
             return super().construct_mapping(node, deep)
 
+    # As in YAML 1.2: true and false are truth values; on, off, yes and no are words, a member's name for one.
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
     return Loader
 
 

@@ -110,6 +110,8 @@ class Feedback:
     """The member whose answer was worse."""
     tie: bool = False
     """True where `preferred` and `over` are equally good."""
+    correction: str | None = None
+    """What should have been answered. It is kept for whoever trains later; no router learns from it."""
 
     def __post_init__(self) -> None:
         if self.rating is not None and not 0.0 <= self.rating <= 1.0:
@@ -118,8 +120,8 @@ class Feedback:
             raise ValueError(f"a preference names two members, not {self.preferred!r} and {self.over!r}")
         if self.preferred is not None and self.preferred == self.over:
             raise ValueError(f"{self.preferred!r} cannot be preferred to itself")
-        if self.rating is None and self.preferred is None:
-            raise ValueError("feedback gives a rating, or says which of two members was better")
+        if self.rating is None and self.preferred is None and self.correction is None:
+            raise ValueError("feedback gives a rating, a correction, or says which of two members was better")
 
 
 @dataclass(frozen=True)

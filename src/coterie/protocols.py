@@ -22,6 +22,7 @@ from coterie.types import (
     Failure,
     Json,
     Judgement,
+    KeptRun,
     Limits,
     Message,
     Outstanding,
@@ -222,6 +223,22 @@ class Journals(Protocol):
         ...
 
 
+class Runs(Protocol):
+    """Traces of runs, each found by its owner alone. Every operation is one transaction; errors as `Conversations`."""
+
+    async def keep(self, runs: Sequence[KeptRun]) -> None:
+        """Afterwards they can be found. One whose id is there already stays as it is."""
+        ...
+
+    async def find(self, run: str, scope: str, since: float) -> KeptRun | None:
+        """The run of that id and scope, unless it was made before `since` (seconds since 1970)."""
+        ...
+
+    async def drop(self, before: float) -> int:
+        """Afterwards fewer of those made before then are kept; how many went. 0: there is none any more."""
+        ...
+
+
 class Store(Protocol):
     """What outlives a request and is shared by workers."""
 
@@ -233,6 +250,9 @@ class Store(Protocol):
 
     @property
     def journals(self) -> Journals: ...
+
+    @property
+    def runs(self) -> Runs: ...
 
 
 # ---- the run, as parts see it -----------------------------------------------------------------

@@ -22,15 +22,16 @@ METHOD: dict[str, Json] = {"$ref": "#/$defs/method"}
 
 def of_config() -> dict[str, Json]:
     """The schema of a whole configuration file."""
-    from coterie.config import ApiKey, CacheSettings
+    from coterie.config import CacheSettings
 
+    store = _switchable(_object(Database))
     properties = {
         "members": {"type": "object", "additionalProperties": _one_of("members"), "minProperties": 1},
         "methods": _or_empty({"type": "object", "additionalProperties": METHOD}),
         "limits": _or_empty(_object(Limits)),
         "cache": _or_empty(_object(CacheSettings)),
-        "store": _or_empty(_object(Database)),
-        "gateway": _or_empty(_gateway(_object(ApiKey))),
+        "store": _or_empty(store),
+        "gateway": _or_empty(_gateway()),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -43,13 +44,22 @@ def of_config() -> dict[str, Json]:
     }
 
 
-def _gateway(key: dict[str, Json]) -> dict[str, Json]:
-    return {
-        "type": "object",
-        "description": "How `coterie serve` serves.",
-        "properties": {"keys": {"type": "array", "items": key}},
-        "additionalProperties": False,
-    }
+def _gateway() -> dict[str, Json]:
+    from coterie.config import ApiKey, EmbeddingEndpoint, GatewaySettings
+
+    schema = _object(GatewaySettings, leave_out=("embeddings",))
+    schema["properties"]["embeddings"] = {"type": "object", "additionalProperties": _object(EmbeddingEndpoint)}
+    schema["properties"]["keys"] = {"type": "array", "items": _object(ApiKey)}
+    return _switchable(schema)
+
+
+def _switchable(section: dict[str, Json]) -> dict[str, Json]:
+    """`section` with the word that switches a setting off, where it can be."""
+    from coterie.config import SWITCHES
+
+    for name in SWITCHES & section["properties"].keys():
+        section["properties"][name] = {"anyOf": [section["properties"][name], {"enum": ["off", False]}]}
+    return section
 
 
 def _or_empty(section: dict[str, Json]) -> dict[str, Json]:

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -287,7 +287,15 @@ class Trace:
 
     def of(self, kind: type[E]) -> Iterator[E]:
         """The events of one kind."""
-        return (event for event in self.events if isinstance(event, kind))
+        return iter(self._by_kind.get(kind, ()))  # type: ignore[arg-type]
+
+    @cached_property
+    def _by_kind(self) -> Mapping[type[Event], Sequence[Event]]:
+        """The events sorted once: who reads a trace asks for many kinds."""
+        kinds: dict[type[Event], list[Event]] = {}
+        for event in self.events:
+            kinds.setdefault(type(event), []).append(event)
+        return kinds
 
     @property
     def started(self) -> RunStarted:
@@ -307,7 +315,8 @@ class Trace:
     @cached_property
     def calls(self) -> Mapping[str, Call]:
         """Every call by id, in the order in which they were asked for."""
-        ends = {e.call: e for e in self.events if isinstance(e, CallFinished | CallScored | CallFailed)}
+        ends: dict[str, CallFinished | CallScored | CallFailed] = {e.call: e for e in self.of(CallFinished)}
+        ends |= {e.call: e for e in self.of(CallScored)} | {e.call: e for e in self.of(CallFailed)}
         retries: dict[str, int] = {}
         for event in self.of(CallRetried):
             retries[event.call] = retries.get(event.call, 0) + 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -560,3 +560,18 @@ class Entry:
     number: int
     """1 for the first; no number is left out."""
     value: Json
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run's trace, kept for whoever asked for it."""
+
+    id: str
+    scope: str
+    """Whose it is: nobody else finds it."""
+    made_at: float
+    """Seconds since 1970, UTC."""
+    lines: Callable[[], Iterable[str]] = field(compare=False, repr=False)
+    """The trace as JSON Lines, written when they are wanted."""
+    chars: int = 0
+    """About how long these are: what keeps runs in memory goes by it."""

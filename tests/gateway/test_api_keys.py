@@ -90,7 +90,7 @@ def test_what_a_client_spent_that_left_is_booked(stream: bool) -> None:
         with pytest.raises((openai.APIError, httpx2.TimeoutException)):
             ask(server, POOR, stream=stream, timeout_s=0.2)
         time.sleep(0.1)
-        with pytest.raises(openai.RateLimitError, match="has spent"):
+        with pytest.raises(openai.RateLimitError, match="has used up"):
             ask(server, POOR, "coterie/quick")
 
 

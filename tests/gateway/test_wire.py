@@ -85,7 +85,7 @@ RUBBISH = {
     "an_endless_head": (b"GET / HTTP/1.1\r\nX: " + b"y" * 600_000, 400),
     "another_method": (b"GET /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
     "no_such_path": (b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
-    "not_built": (b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+    "not_built": (b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
 }
 
 

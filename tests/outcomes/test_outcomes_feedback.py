@@ -138,7 +138,7 @@ def test_nothing_said_is_nothing_to_learn_from(runs: Mapping[str, Path]) -> None
         ({"run": "r", "rating": 2}, "a rating lies between 0 and 1, not at 2"),
         ({"run": "r", "rating": True}, "the rating is True: write 1"),
         ({"run": "r", "rating": "good"}, "the rating is a number, not 'good'"),
-        ({"run": "r"}, "gives a rating, or says which of two"),
+        ({"run": "r"}, "gives a rating, a correction, or says which of two"),
         ({"run": "r", "preferred": "ann"}, "a preference names two members"),
         ({"run": "r", "preferred": "ann", "over": "ann"}, "cannot be preferred to itself"),
         ({"run": "r", "preferred": 3, "over": "ann"}, "'preferred' is a member's name, not 3"),

@@ -19,6 +19,7 @@ from coterie.errors import ConfigError, CoterieError
 
 COMMANDS = {
     "ask": "coterie.cli.ask:ask",
+    "batch": "coterie.cli.batch:batch",
     "chat": "coterie.cli.chat:chat",
     "feedback": "coterie.cli.feedback:feedback",
     "init": "coterie.cli.init:init",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from coterie.cli import screen
 
 EVERY_S = 10.0
 """How often a line is printed where there is no terminal."""
 
-Count = Callable[[str, int, int], None]
-"""Told of what, how many are done, and how many there are."""
+
+class Count(Protocol):
+    """Told of what, how many are done, how many there are, and what else is worth a look."""
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None: ...
 
 
 @contextmanager
@@ -28,7 +32,7 @@ def _lines() -> Iterator[Count]:
     began: dict[str, float] = {}
     told: dict[str, float] = {}
 
-    def count(what: str, done: int, total: int) -> None:
+    def count(what: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         if what not in began or done == 0:
             began[what] = told[what] = now
@@ -37,7 +41,7 @@ def _lines() -> Iterator[Count]:
             told[what] = now
             rate = done / max(now - began[what], 1e-9)
             left = f", {(total - done) / max(rate, 1e-9):.0f} s left" if done < total else ""
-            screen.complain(f"{what}: {done} of {total}, {rate:.1f}/s{left}")
+            screen.complain(f"{what}: {done} of {total}, {rate:.1f}/s{left}{note and f'; {note}'}")
 
     yield count
 
@@ -46,18 +50,19 @@ def _lines() -> Iterator[Count]:
 def _bars() -> Iterator[Count]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    rate = TextColumn("{task.fields[rate]}")
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    told = TextColumn("{task.fields[rate]}")
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), told, TimeRemainingColumn())
     with Progress(*columns, console=screen.console(stderr=True)) as bars:
         tasks: dict[str, tuple[TaskID, float]] = {}
 
-        def count(what: str, done: int, total: int) -> None:
+        def count(what: str, done: int, total: int, note: str = "") -> None:
             if what not in tasks:
                 tasks[what] = (bars.add_task(what, total=total, rate=""), time.monotonic())
             task, began = tasks[what]
             if done == 0:
                 bars.reset(task, total=total)
                 tasks[what] = (task, time.monotonic())
-            bars.update(task, completed=done, total=total, rate=f"{done / max(time.monotonic() - began, 1e-9):.1f}/s")
+            rate = f"{done / max(time.monotonic() - began, 1e-9):.1f}/s"
+            bars.update(task, completed=done, total=total, rate=f"{rate} {note}".rstrip())
 
         yield count

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coterie.cli import screen
 from coterie.cli.sources import ConfigOption, GemmaOption
+
+if TYPE_CHECKING:
+    from coterie.config import Config
+
+
+class Log(StrEnum):
+    """What is logged of requests."""
+
+    OFF = "off"
+    REQUESTS = "requests"
+    CONTENTS = "contents"
 
 
 def serve(
@@ -19,14 +32,30 @@ def serve(
     drain_s: Annotated[
         int, typer.Option("--drain-s", min=0, help="Seconds that requests in flight may take once told to stop.")
     ] = 30,
+    log: Annotated[
+        Log | None, typer.Option(help="A line for each request on stderr, instead of what gateway.log says.")
+    ] = None,
+    notice_s: Annotated[
+        int,
+        typer.Option("--notice-s", min=0, help="Seconds it still serves whoever comes, once told to stop and unready."),
+    ] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that serve the port together.")] = 1,
     accept_gemma_terms: GemmaOption = None,
 ) -> None:
-    """Serve methods and members to any OpenAI client."""
+    """Serve methods and members to any OpenAI client. SIGHUP reads the configuration again."""
     from coterie.cli import sources
     from coterie.gateway import serving
 
-    made = sources.ready(config, accept_gemma_terms)
-    serving.check_address(host, made)
+    file = sources.file_of(config)
+    made = sources.ready(file, accept_gemma_terms)
+    if log is not None:
+        made = replace(made, gateway=replace(made.gateway, log=log.value))
+    how = serving.Serving(host, port, workers, drain_s, notice_s)
+    how.check(made)
     shown = f"[{host}]" if ":" in host else host
     screen.complain(f"serving {len(made.methods)} methods and {len(made.members)} members at http://{shown}:{port}/v1")
-    serving.serve(made, host, port, drain_s=drain_s)
+
+    def again() -> Config:  # nobody sits there to be asked for consent
+        return made if file is None else sources.ready(file, bool(accept_gemma_terms))
+
+    serving.serve(made, how, again)

@@ -13,40 +13,59 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from coterie.config import Config
-from coterie.gateway import bodies, chat, overrides
-from coterie.gateway.catalog import Model
+from coterie.gateway import bodies, chat, messages, overrides, responses
+from coterie.gateway.archive import Archive
+from coterie.gateway.books import Books
 from coterie.gateway.desk import Desk
+from coterie.gateway.embeddings import Embeddings
 from coterie.gateway.exchange import Endpoint
+from coterie.gateway.feedback import Hears
 from coterie.gateway.guarded import Guarded
+from coterie.gateway.metrics import Metrics
+from coterie.gateway.published import Document
 from coterie.gateway.refusal import Refusal
+from coterie.gateway.runs import Runs
+from coterie.gateway.scrape import Scrape
+from coterie.gateway.watchers import closing, watchers
 
 NOT_BUILT: Mapping[str, str] = {
-    "/v1/responses": "the Responses API is not served; use /v1/chat/completions",
-    "/v1/messages": "the Anthropic Messages API is not served; use /v1/chat/completions",
-    "/v1/embeddings": "embeddings are not served: members write text",
+    "/v1/messages/count_tokens": "only the endpoint that reads a text can count its tokens; usage has them afterwards",
     "/v1/completions": "plain completions are not served; use /v1/chat/completions",
 }
 """What clients of such interfaces look for, and what they are told instead of nothing."""
 
 
-def application(config: Config) -> ASGIApp:
-    """The gateway to a committee of `config`, as an ASGI application."""
-    desk = Desk(config)
+def application(config: Config, desk: Desk | None = None) -> ASGIApp:
+    """The gateway to a committee of `config`, as an ASGI application; at `desk`, where the server has one already."""
+    desk = desk or Desk(config)
 
     @asynccontextmanager
     async def life(_: Any) -> AsyncIterator[None]:
-        async with desk.open():
+        async with closing(watching), embeddings.open(), desk.open(), Books(desk, archive).open():
             yield
 
     models = _Models(desk)
+    embeddings = Embeddings(desk)
+    metrics = Metrics()
+    archive = Archive(config.gateway.keep_runs_h, durable=config.store is not None and config.store.keep_texts)
+    runs = Runs(desk, archive)
+    watching = [*watchers(desk, metrics), archive]
     routes = [
         Route("/v1/chat/completions", Endpoint(desk, chat.read), methods=["POST"]),
+        Route("/v1/messages", Endpoint(desk, messages.read), methods=["POST"]),
+        Route("/v1/responses", Endpoint(desk, responses.read), methods=["POST"]),
+        Route("/v1/responses/{rest:path}", responses.absent, methods=["GET", "POST", "DELETE"]),
+        Route("/v1/embeddings", embeddings, methods=["POST"]),
+        Route("/v1/runs/{id}", runs.one, methods=["GET"]),
+        Route("/v1/feedback", Hears(desk, runs).posted, methods=["POST"]),
         Route("/v1/models", models.listed, methods=["GET"]),
         Route("/v1/models/{id:path}", models.one, methods=["GET"]),
+        Route("/openapi.json", Document(desk).told, methods=["GET"]),
+        Route("/metrics", Scrape(desk, metrics).page, methods=["GET"]),
         Route("/health/live", _live, methods=["GET"]),
         Route("/health/ready", _Ready(desk).told, methods=["GET"]),
     ]
-    return Guarded(Router(routes, default=_absent, lifespan=life), watchers=())
+    return Guarded(Router(routes, default=_absent, lifespan=life), watchers=watching)
 
 
 class _Models:
@@ -59,22 +78,24 @@ class _Models:
     async def listed(self, request: Request) -> Response:
         service = self._desk.service
         caller = service.keys.admit(request.headers)
-        seen = [self._shown(model) for model in service.catalog if service.keys.may_see(caller, model.id)]
+        ids = [*(model.id for model in service.catalog), *service.config.gateway.embeddings]
+        seen = [self._shown(id_) for id_ in ids if service.keys.may_see(caller, id_)]
         return bodies.json_response({"object": "list", "data": seen})
 
     async def one(self, request: Request) -> Response:
         """A model, and the JSON Schema of what a request may set of it."""
         service = self._desk.service
         caller = service.keys.admit(request.headers)
-        model = service.catalog.find(request.path_params["id"])
-        if not service.keys.may_see(caller, model.id):
-            raise Refusal(403, f"this key may not ask {model.id}", code="model_not_allowed", param="model")
-        schema = overrides.schema(model.method)
-        more = {"members": list(model.method.asks), "schema": schema}
-        return bodies.json_response({**self._shown(model), "coterie": more})
+        id_ = request.path_params["id"]
+        embeds = id_ in service.config.gateway.embeddings
+        method = None if embeds else service.catalog.find(id_).method
+        if not service.keys.may_see(caller, id_):
+            raise Refusal(403, f"this key may not ask {id_}", code="model_not_allowed", param="model")
+        more = {"members": list(method.asks), "schema": overrides.schema(method)} if method else {"embeddings": True}
+        return bodies.json_response({**self._shown(id_), "coterie": more})
 
-    def _shown(self, model: Model) -> dict[str, Any]:
-        return {"id": model.id, "object": "model", "created": self._since, "owned_by": "coterie"}
+    def _shown(self, id_: str) -> dict[str, Any]:
+        return {"id": id_, "object": "model", "created": self._since, "owned_by": "coterie"}
 
 
 async def _live(_: Request) -> Response:
@@ -86,6 +107,8 @@ class _Ready:
         self._desk = desk
 
     async def told(self, _: Request) -> Response:
+        if self._desk.draining:
+            return bodies.json_response({"status": "draining"}, 503)
         health = self._desk.service.health
         return bodies.json_response(health.report, 200 if health.ready else 503)
 

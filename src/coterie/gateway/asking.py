@@ -14,6 +14,7 @@ from coterie.answer import Answer
 from coterie.committee import Committee
 from coterie.errors import CoterieError, NoAnswer, RouterError, StoreError
 from coterie.gateway import completions
+from coterie.gateway.accounts import Used
 from coterie.gateway.keys import Caller, Keys
 from coterie.gateway.orders import Order
 from coterie.gateway.refusal import BUSY_S, Refusal, of_no_answer
@@ -40,7 +41,7 @@ class Ask:
         self.trace = trace
         self.visit.traces.append(trace)
         if self.caller.key is not None:
-            self.keys.book(self.caller, trace.bill.known_usd)
+            self.keys.book(self.caller, Used.by(trace))
 
     async def whole(self) -> list[Answer]:
         """The answers, as many as were asked for. Raises `Refusal`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
+from coterie.gateway.body_room import Share
 from coterie.gateway.refusal import Refusal
 from coterie.types import Json, encodable
 
@@ -22,8 +23,9 @@ BODY_S = 60.0
 """A client may take so long to send one."""
 
 
-async def read(request: Request) -> bytes:
-    """The request's body. Raises `Refusal` for one that is no JSON by its own account, too large, or too slow."""
+async def read(request: Request, share: Share | None = None) -> bytes:
+    """The request's body, for which `share` has room. Raises `Refusal`: no JSON by its own account, too large, too
+    slow, or one too many."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise Refusal(415, f"the body must be application/json, not {kind[:80] or 'of no type'!r}")
@@ -32,18 +34,20 @@ async def read(request: Request) -> bytes:
         raise _too_large()
     try:
         async with asyncio.timeout(BODY_S):
-            return await _within_bounds(request)
+            return await _within_bounds(request, share)
     except TimeoutError:
         raise Refusal(408, f"the body did not arrive within {BODY_S:g} s", code="body_timeout") from None
 
 
-async def _within_bounds(request: Request) -> bytes:
+async def _within_bounds(request: Request, share: Share | None) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise _too_large()
+        if share is not None:
+            share.grow(len(chunk))
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -62,6 +66,15 @@ def sound(text: str) -> str:
     if encodable(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def sound_json(value: Json) -> Json:
+    """`value` with every text in it `sound`."""
+    if isinstance(value, str):
+        return sound(value)
+    if isinstance(value, Mapping):
+        return {sound(key): sound_json(item) for key, item in value.items()}
+    return [sound_json(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def json_response(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

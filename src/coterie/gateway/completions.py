@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from coterie.answer import Answer
-from coterie.gateway.bodies import sound
+from coterie.gateway.bodies import sound, sound_json
 from coterie.trace import CallFinished
 from coterie.types import Completion, Json, TokenLogprob, Usage
 
@@ -54,7 +54,8 @@ def finish_reason(answer: Answer) -> str:
 
 def tool_calls(answer: Answer) -> list[dict[str, Json]]:
     """The tools that the answer calls, each with an id: some endpoints give none, and clients refer to it."""
-    return [{**call, "id": call.get("id") or f"call_{uuid4().hex[:24]}"} for call in answer.candidate.tool_calls]
+    calls: list[dict[str, Json]] = sound_json(list(answer.candidate.tool_calls))
+    return [{**call, "id": call.get("id") or f"call_{uuid4().hex[:24]}"} for call in calls]
 
 
 def logprobs(answer: Answer) -> dict[str, Json] | None:

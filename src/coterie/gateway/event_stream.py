@@ -50,11 +50,15 @@ class EventStream:
         await self._send(send, PING)
         written = asyncio.ensure_future(self._write(send))
         others = [asyncio.ensure_future(self._ping(send)), asyncio.ensure_future(gone(receive))]
+        why: str | None = None
         try:
             await asyncio.wait([written, *others], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError as cancelled:
+            why = cancelled.args[0] if cancelled.args else None  # the events end for the reason that ended us
+            raise
         finally:
             for task in (written, *others):
-                task.cancel()
+                task.cancel(why)
             await asyncio.wait([written, *others])
         for task in (written, *others):  # look at what they raised; nobody is there to be told
             if not task.cancelled():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -28,6 +28,8 @@ from coterie.types import Json
 if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
 
 
 class Exchange(Protocol):
@@ -52,6 +54,9 @@ class Exchange(Protocol):
         ...
 
 
+GONE = "the client went away"
+"""The message with which a request is cancelled whose client did."""
+
 Reader = Callable[[bytes], Exchange]
 """Raises `Refusal` that names the first field that does not fit, without quoting it."""
 
@@ -69,11 +74,12 @@ class Endpoint:
         caller = self.desk.service.keys.admit(request.headers)
         visit = Visit.of(scope)
         visit.key = caller.id
-        exchange = self.read(await bodies.read(request))
-        async with self.desk.place() as service:
-            ask = _ask(exchange, service, visit, request.headers)
-            response = await _response(exchange, ask, visit, request)
-            await response(scope, receive, send)
+        with self.desk.bodies.share() as share:
+            exchange = self.read(await bodies.read(request, share))
+            async with self.desk.place(caller.key, receive) as service:
+                ask = _ask(exchange, service, visit, request.headers)
+                response = await _response(exchange, ask, visit, request)
+                await response(scope, receive, send)
 
 
 def _ask(exchange: Exchange, service: Service, visit: Visit, headers: Mapping[str, str]) -> Ask:
@@ -87,27 +93,37 @@ def _ask(exchange: Exchange, service: Service, visit: Visit, headers: Mapping[st
 
 
 async def _response(exchange: Exchange, ask: Ask, visit: Visit, request: Request) -> Response | EventStream:
-    warned = _warnings([*ask.order.warnings, *exchange.warnings])
+    warned = {**_warnings([*ask.order.warnings, *exchange.warnings]), **ask.keys.headers(ask.caller)}
     if exchange.chat.stream:
         return EventStream(streaming.events(ask, exchange.writer(), visit), warned)
-    answers = await _unless_gone(ask.whole(), request)
+    answers = await unless_gone(ask.whole(), request)
     headers = {**_headers(answers, visit.since_s()), **warned}
     return bodies.json_response(exchange.whole(answers), headers=headers)
 
 
-async def _unless_gone(work: Coroutine[Any, Any, list[Answer]], request: Request) -> list[Answer]:
+async def unless_gone(work: Coroutine[Any, Any, T], request: Request) -> T:
     """What `work` returns; cancelled when the client goes away first. Raises `Refusal`."""
-    task = asyncio.ensure_future(work)
+    task, ended = asyncio.current_task(), False
+    assert task is not None
+
+    def left(watch: asyncio.Future[None]) -> None:
+        if not watch.cancelled():
+            watch.exception()  # a connection that breaks is a client that has gone, too
+            if not ended:
+                task.cancel(GONE)
+
     watch = asyncio.ensure_future(gone(request.receive))
+    watch.add_done_callback(left)
     try:
-        await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Refusal(499, "the client went away", code="client_closed_request")
-        return task.result()
+        return await work
+    except asyncio.CancelledError as cancelled:
+        if cancelled.args != (GONE,):
+            raise
+        task.uncancel()
+        raise Refusal(499, GONE, code="client_closed_request") from None
     finally:
-        for running in (task, watch):
-            running.cancel()
-        await asyncio.wait([task, watch])
+        ended = True
+        watch.cancel()
 
 
 # ---- headers ----------------------------------------------------------------------------------

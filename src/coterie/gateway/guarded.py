@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
-from coterie.gateway import bodies
+from coterie.gateway import bodies, ending, messages_error, responses_misfit
 from coterie.gateway.refusal import Refusal
-from coterie.gateway.visit import Visit, Watchers
+from coterie.gateway.visit import Audience, Visit, Watcher
 from coterie.types import Json
 
 log = logging.getLogger("coterie.gateway")
@@ -29,16 +30,22 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 ErrorForm = Callable[[Refusal, str], Json]
 """The body of a refusal, made of it and of the request's id."""
 
-ERROR_FORMS: Mapping[str, ErrorForm] = {}
+ERROR_FORMS: Mapping[str, ErrorForm] = {
+    "/v1/messages": messages_error.body,
+    "/v1/responses": responses_misfit.error_body,
+}
 """By the path's beginning: those of interfaces that have another form than OpenAI's."""
+
+_ID_HEADERS = (b"x-request-id", b"request-id")
+"""OpenAI's name for it, and Anthropic's: each one's client looks for its own."""
 
 
 class Guarded:
     """The application that the server runs."""
 
-    def __init__(self, router: Router, watchers: Watchers) -> None:
+    def __init__(self, router: Router, watchers: Sequence[Watcher]) -> None:
         self._router = router
-        self._watchers = watchers
+        self._audience = Audience(watchers)
         self._paths: dict[Any, str] = {route.endpoint: route.path for route in router.routes}  # type: ignore[attr-defined]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,32 +53,31 @@ class Guarded:
             await self._router(scope, receive, send)
             return
         visit = _arrived(scope)
-        for watcher in self._watchers:
-            watcher.arrived(visit)
+        self._audience.arrived(visit)
         try:
             await self._answered(visit, scope, receive, send)
         finally:
             visit.took_s = visit.since_s()
             visit.route = self._paths.get(scope.get("endpoint"), "")
-            for watcher in self._watchers:
-                watcher.left(visit)
+            self._audience.left(visit)
 
     async def _answered(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", visit.id.encode())]
+                message["headers"] = [*message.get("headers", ()), *((name, visit.id.encode()) for name in _ID_HEADERS)]
             await send(message)
 
         scope["app"] = self  # so that the router raises what does not fit, instead of answering in its own words
         try:
             _check_headers(scope["headers"])
             await self._router(scope, receive, told)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             refusal = _refusal(error, visit.id)
             visit.code = refusal.code or str(refusal.status)
             if not visit.status:
-                await _answer(refusal, visit.id, scope["path"])(scope, receive, told)
+                stated = error.headers if isinstance(error, HTTPException) else None  # a 405 names the methods there
+                await _answer(refusal, visit.id, scope["path"], stated)(scope, receive, told)
 
 
 def _arrived(scope: Scope) -> Visit:
@@ -86,10 +92,12 @@ def _arrived(scope: Scope) -> Visit:
     return visit
 
 
-def _refusal(error: Exception, request: str) -> Refusal:
+def _refusal(error: BaseException, request: str) -> Refusal:
     match error:
         case Refusal():
             return error
+        case asyncio.CancelledError():
+            return ending.refusal(error)
         case ClientDisconnect():
             return Refusal(499, "the client went away", code="client_closed_request")
         case HTTPException(status_code=405):
@@ -102,8 +110,8 @@ def _refusal(error: Exception, request: str) -> Refusal:
             return Refusal(500, f"the gateway failed; the request's id is {request}", code="internal", spent=True)
 
 
-def _answer(refusal: Refusal, id_: str, path: str) -> Response:
-    headers = refusal.retry_headers
+def _answer(refusal: Refusal, id_: str, path: str, stated: Mapping[str, str] | None) -> Response:
+    headers = {**(stated or {}), **refusal.retry_headers}
     if refusal.status == 401:
         headers["www-authenticate"] = "Bearer"
     if refusal.status in (408, 413, 431):

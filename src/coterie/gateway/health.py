@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlsplit
@@ -17,15 +19,30 @@ log = logging.getLogger("coterie.gateway")
 PROBE_S = 3.0
 """For so long an endpoint may take to accept a connection, and no longer does a start wait for it."""
 
-State = Literal["reachable", "unreachable", "unavailable"]
+EVERY_S = 30.0
+"""So often endpoints are tried for a connection, asked or not."""
+
+State = Literal["reachable", "unreachable", "unavailable", "resting"]
+"""Those that rest are left alone by their breaker, because calls to them failed."""
 
 
 class Health:
-    """What is known of the members since the start."""
+    """What is known of the members: by a connection from time to time, and by how calls to them end."""
 
     def __init__(self, committee: Committee) -> None:
         self._committee = committee
         self._members: dict[str, State] | None = None
+        self._looked_s = -math.inf
+
+    async def watch(self) -> None:
+        """Look now, unless that was done, and from time to time. It ends when it is cancelled."""
+        while True:
+            try:
+                if self._looked_s < time.monotonic() - EVERY_S:
+                    await self.look()
+            except Exception as error:
+                log.error("the members could not be looked at: %s", type(error).__name__)
+            await asyncio.sleep(EVERY_S)
 
     async def look(self) -> None:
         """Open all members, and see which endpoints accept a connection. Nothing is asked, so it costs nothing."""
@@ -33,8 +50,10 @@ class Health:
         specs = self._committee.config.members
         reached = await asyncio.gather(*(_reached(specs[name]) for name in seats))
         states = zip(seats.items(), reached, strict=True)
+        before = self._members or {}
         self._members = {name: _state(seat.model is not None, there) for (name, seat), there in states}
-        if away := [name for name, state in self._members.items() if state != "reachable"]:
+        self._looked_s = time.monotonic()
+        if away := [name for name, state in self._members.items() if "reachable" != state != before.get(name)]:
             log.warning("not reachable: %s", ", ".join(away))
 
     @property
@@ -45,8 +64,11 @@ class Health:
     def report(self) -> dict[str, Json]:
         if self._members is None:
             return {"status": "starting"}
-        whole = all(state == "reachable" for state in self._members.values())
-        return {"status": "ready" if whole else "degraded", "members": dict(self._members)}
+        breakers = self._committee.breakers.items()
+        resting: dict[str, State] = {name: "resting" for name, breaker in breakers if breaker.state != "closed"}
+        members = {**self._members, **resting}
+        whole = all(state == "reachable" for state in members.values())
+        return {"status": "ready" if whole else "degraded", "members": members}
 
 
 def _state(opened: bool, reached: bool) -> State:

@@ -1,7 +1,7 @@
 """Who may ask: API keys, what each may ask, how often, and for how much.
 
-A key is 256 random bits, so one round of SHA-256 hides it: nobody can guess through it. What a key has spent and
-asked is counted in this process and begins anew with it.
+A key is 256 random bits, so one round of SHA-256 hides it: nobody can guess through it. What a key has used stands in
+its account.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coterie.config import ApiKey
+from coterie.gateway.accounts import Accounts, Used
 from coterie.gateway.refusal import Refusal
 
 PREFIX = "ck-"
-MINUTE_S = 60.0
 
 
 def create() -> str:
@@ -38,41 +37,20 @@ class Caller:
     key: ApiKey | None = None
 
 
-class _Account:
-    """What one key has spent, and how many requests it has left: a bucket that fills within a minute."""
-
-    def __init__(self, key: ApiKey) -> None:
-        self.key = key
-        self.spent_usd = 0.0
-        self._most = float(key.requests_per_minute or 0)
-        self._left = self._most
-        self._at_s = time.monotonic()
-
-    def take(self) -> float:
-        """Take one request; seconds to wait where there is none left."""
-        if not self._most:
-            return 0.0
-        now = time.monotonic()
-        self._left = min(self._most, self._left + (now - self._at_s) * self._most / MINUTE_S)
-        self._at_s = now
-        if self._left < 1:
-            return (1 - self._left) * MINUTE_S / self._most
-        self._left -= 1
-        return 0.0
-
-
 class Keys:
     """The configured keys, and what each has used."""
 
-    def __init__(self, keys: Sequence[ApiKey]) -> None:
-        self._accounts = {key.id: _Account(key) for key in keys}
+    def __init__(self, keys: Sequence[ApiKey], before: Keys | None = None) -> None:
+        """The accounts of `before` go on."""
+        self._keys = tuple(keys)
+        self.accounts: Accounts = Accounts(keys, before.accounts if before is not None else None)
 
     def __bool__(self) -> bool:
-        return bool(self._accounts)
+        return bool(self._keys)
 
     def admit(self, headers: Mapping[str, str]) -> Caller:
         """Who asks. Raises `Refusal`: 401 for no key or an unknown one, 403 for a browser's page from elsewhere."""
-        if not self._accounts:
+        if not self._keys:
             _check_origin(headers.get("origin"))
             return Caller()
         given = _given(headers)
@@ -82,9 +60,9 @@ class Keys:
             )
         digest = hashed(given)
         found = None
-        for account in self._accounts.values():  # all of them, so that time does not tell which one nearly fitted
-            if hmac.compare_digest(account.key.hash, digest):
-                found = account.key
+        for key in self._keys:  # all of them, so that time does not tell which one nearly fitted
+            if hmac.compare_digest(key.hash, digest):
+                found = key
         if found is None:
             raise Refusal(401, "the API key is not known", code="invalid_api_key")
         return Caller(found.id, found)
@@ -98,18 +76,21 @@ class Keys:
             return
         if not self.may_see(caller, model):
             raise Refusal(403, f"this key may not ask {model}", code="model_not_allowed", param="model")
-        account = self._accounts[caller.id]
-        if caller.key.max_usd is not None and account.spent_usd >= caller.key.max_usd:
-            said = f"this key has spent its {caller.key.max_usd:g} USD"
-            raise Refusal(429, said, code="insufficient_quota")
-        if (wait_s := account.take()) > 0:
-            said = f"this key may ask {caller.key.requests_per_minute} times a minute"
-            raise Refusal(429, said, code="rate_limit_exceeded", retry_after_s=wait_s)
+        self.enter(caller)
 
-    def book(self, caller: Caller, usd: float) -> None:
-        """Afterwards `usd` more are spent."""
+    def enter(self, caller: Caller) -> None:
+        """`check` for what asks no model."""
         if caller.key is not None:
-            self._accounts[caller.id].spent_usd += usd
+            self.accounts[caller.id].enter()
+
+    def book(self, caller: Caller, used: Used) -> None:
+        """Afterwards that is counted to whoever asked."""
+        if caller.key is not None:
+            self.accounts[caller.id].book(used)
+
+    def headers(self, caller: Caller) -> Mapping[str, str]:
+        """What is left of the caller's rate."""
+        return self.accounts[caller.id].headers if caller.key is not None else {}
 
 
 def _given(headers: Mapping[str, str]) -> str:

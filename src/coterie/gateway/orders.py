@@ -20,7 +20,7 @@ _OURS |= {"top_p", "seed", "stop", "logprobs", "top_logprobs"}
 
 _TOOLS: tuple[str, ...] = ("tools", "tool_choice", "parallel_tool_calls")
 
-_NOBODYS = frozenset({"user", "metadata", "store"})
+_NOBODYS = frozenset({"user", "metadata", "store", "prompt_cache_key", "safety_identifier", "service_tier"})
 """Fields that change no answer: leaving them out needs no warning."""
 
 

@@ -42,7 +42,7 @@ class Refusal(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = message.encode("utf-8", "replace").decode()  # an endpoint's words may hold half a character
         self.code = code
         self.param = param
         self.retry_after_s = retry_after_s
@@ -73,8 +73,7 @@ def of_no_answer(error: NoAnswer, usage: Usage | None, single: bool) -> Refusal:
     said = "; ".join(f"{failure.member}: {_why(failure)}" for failure in failures) or "nobody could be asked"
     status = _common(failures)
     if status == 429:
-        waits = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]
-        return Refusal(429, f"no answer: {said}", code="upstream_busy", retry_after_s=min(waits, default=BUSY_S))
+        return Refusal(429, f"no answer: {said}", code="upstream_busy", retry_after_s=_soonest_s(failures))
     if status in _CLIENTS_FAULT and single:
         return Refusal(status, failures[0].error, code="upstream_refused")
     if status in _CLIENTS_FAULT:
@@ -82,8 +81,13 @@ def of_no_answer(error: NoAnswer, usage: Usage | None, single: bool) -> Refusal:
     if any(failure.kind is FailureKind.BUDGET for failure in failures):
         return Refusal(429, f"no answer within the request's budget: {said}", code="insufficient_quota", spent=spent)
     kept = {503: "members_unavailable", 504: "deadline_exceeded", 500: "internal"}.get(status, "upstream_failed")
-    wait_s = BUSY_S if status == 503 else None
+    wait_s = _soonest_s(failures) if status == 503 else None
     return Refusal(status, f"no answer: {said}", code=kept, retry_after_s=wait_s, spent=spent)
+
+
+def _soonest_s(failures: Sequence[Failure]) -> float:
+    """When the first of them can be asked again, as far as anybody said so."""
+    return min((failure.retry_after_s for failure in failures if failure.retry_after_s is not None), default=BUSY_S)
 
 
 def _common(failures: Sequence[Failure]) -> int:

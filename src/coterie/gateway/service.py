@@ -25,16 +25,22 @@ class Service:
     health: Health
 
     @classmethod
-    def of(cls, config: Config) -> Service:
-        """Raises `ConfigError`."""
-        committee = Committee.from_config(config)
-        return cls(config, committee, Catalog(config), Keys(config.gateway.keys), Health(committee))
+    def of(cls, config: Config, before: Service | None = None) -> Service:
+        """Raises `ConfigError`. `before` is the service that this one replaces: what its keys have used goes on."""
+        committee = Committee.from_config(config, breaker=config.gateway.breaker)
+        keys = Keys(config.gateway.keys, before.keys if before is not None else None)
+        return cls(config, committee, Catalog(config), keys, Health(committee))
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """While it is entered, the committee lives on this loop, and its members are looked at once."""
+    async def open(self, *, look_first: bool = False) -> AsyncIterator[None]:
+        """While it is entered, the committee lives on this loop, and its members are looked at from time to time.
+
+        With `look_first` they are open, and were looked at, before it is entered.
+        """
         async with self.committee:
-            looking = asyncio.ensure_future(self.health.look())
+            if look_first:
+                await self.health.look()
+            looking = asyncio.ensure_future(self.health.watch())
             try:
                 yield
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from coterie.answer import Answer
 from coterie.errors import CoterieError
-from coterie.gateway import bodies
+from coterie.gateway import bodies, ending
 from coterie.gateway.asking import Ask, check_json
 from coterie.gateway.refusal import Refusal
 from coterie.gateway.visit import Visit
@@ -55,6 +56,8 @@ async def events(ask: Ask, writer: Writer, visit: Visit) -> AsyncGenerator[bytes
         refusal = error
     except CoterieError as error:
         refusal = ask.refusal(error)
+    except asyncio.CancelledError as cancelled:
+        refusal = ending.refusal(cancelled)
     except Exception as error:  # its words may hold anything, so they stand nowhere
         log.error("a stream of %s failed: %s", ask.order.model.id, type(error).__name__)
         refusal = Refusal(500, "the request failed", code="internal")

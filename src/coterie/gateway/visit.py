@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from coterie.trace import Trace
 
 if TYPE_CHECKING:
     from starlette.types import Scope
+
+log = logging.getLogger("coterie.gateway")
 
 _PLACE = "coterie.visit"
 
@@ -67,4 +70,30 @@ class Watcher(Protocol):
         ...
 
 
-Watchers = Sequence[Watcher]
+class Audience:
+    """Several watchers, none of whom can break a request: what one raises is logged once, and the others are told."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = tuple(watchers)
+        self._failed: set[tuple[str, str]] = set()
+
+    def arrived(self, visit: Visit) -> None:
+        for watcher in self._watchers:
+            try:
+                watcher.arrived(visit)
+            except Exception as error:
+                self._blame(watcher, error)
+
+    def left(self, visit: Visit) -> None:
+        for watcher in self._watchers:
+            try:
+                watcher.left(visit)
+            except Exception as error:
+                self._blame(watcher, error)
+
+    def _blame(self, watcher: Watcher, error: Exception) -> None:
+        """The error's words may hold anything, so they stand nowhere."""
+        who = (type(watcher).__name__, type(error).__name__)
+        if who not in self._failed:
+            self._failed.add(who)
+            log.error("the watcher %s failed, and may have missed requests: %s", *who)

@@ -23,6 +23,7 @@ from coterie.members.openai_answer import Gathered
 from coterie.members.prompting import FewShot
 from coterie.members.retry_after import may_retry, retry_after_s
 from coterie.members.sse import DataLines
+from coterie.members.traceparent import TRACEPARENT
 from coterie.protocols import Emit, House
 from coterie.types import (
     BallotMode,
@@ -172,7 +173,9 @@ class OpenAIModel:
     async def _post(self, body: bytes, emit: Emit | None) -> Gathered:
         began = time.perf_counter()
         data = body if len(body) < LARGE_BYTES else io.BytesIO(body)
-        async with self._session.post(self._url, data=data, headers=self._headers, proxy=self._spec.proxy) as response:
+        parent = TRACEPARENT.get()
+        headers = {**self._headers, "traceparent": parent} if parent else self._headers
+        async with self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy) as response:
             if response.status >= 400:
                 raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
             if response.content_type == "text/event-stream":

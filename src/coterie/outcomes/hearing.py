@@ -92,7 +92,10 @@ def _feedback_of(record: Json) -> tuple[str, Feedback]:
             raise ValueError(f"{name!r} is a member's name, not {value!r:.80}")
     if not isinstance(tie, bool):
         raise ValueError(f"'tie' is true or false, not {tie!r:.80}")
-    return run, Feedback(rating, preferred, over, tie)
+    correction = record.get("correction")
+    if not isinstance(correction, str | None):
+        raise ValueError(f"'correction' is a text, not {correction!r:.80}")
+    return run, Feedback(rating, preferred, over, tie, correction)
 
 
 def _battle(said: Said, trace: Trace, prompt: str, place: str) -> Battle:

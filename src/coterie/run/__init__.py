@@ -1,5 +1,6 @@
 """The run: the only door to members."""
 
+from coterie.run.breaker import Breaker
 from coterie.run.cache import Cache, ResponseCache
 from coterie.run.calls import Seat
 from coterie.run.live import LiveRun
@@ -10,6 +11,7 @@ __all__ = [
     "Alone",
     "AnswerPiece",
     "AnswerReset",
+    "Breaker",
     "Cache",
     "Channel",
     "KeptThread",

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from coterie.errors import MemberError
 from coterie.protocols import Model
+from coterie.run.breaker import Breaker
 from coterie.run.ledger import Ledger
 from coterie.trace import CallRetried
 from coterie.types import Card, FailureKind, Usage
@@ -44,6 +45,8 @@ class Seat:
     retries: int = 2
     slots: asyncio.Semaphore | None = None
     """Calls the member takes at once; ``None`` for as many as come."""
+    breaker: Breaker | None = None
+    """Leaves the member alone while its endpoint is in trouble; ``None`` asks it whatever happened."""
 
 
 class Listener(Protocol):
@@ -82,13 +85,17 @@ class Attempts:
         self._left_s = self.ledger.left_s
         self.started_s = loop.time()
         ends = self.started_s + min(self.seat.timeout_s, self._left_s)
+        breaker = self.seat.breaker
+        if breaker is not None and breaker.wait_s > 0:  # not even a slot is waited for
+            raise self._resting(breaker)
         try:
             async with asyncio.timeout_at(ends) as clock, self.seat.slots or _FREE:
                 self.started_s = loop.time()
                 while True:
-                    self.ledger.take_call()
-                    self.tries += 1
                     try:
+                        if breaker is not None:
+                            return await self._watched(work, breaker, clock)
+                        self._take()
                         return await work(self.seat.model)
                     except MemberError as error:
                         wait_s = self._before_next_s(error, ends)
@@ -98,10 +105,46 @@ class Attempts:
                 raise MemberError(f"a time-out of its own: {error}", FailureKind.CONNECTION) from error
             raise self._out_of_time() from None
 
+    def _take(self) -> None:
+        """Count one more try. Raises `MemberError` where the budget allows none."""
+        self.ledger.take_call()
+        self.tries += 1
+
+    async def _watched(self, work: Callable[[Any], Awaitable[T]], breaker: Breaker, clock: asyncio.Timeout) -> T:
+        """One try, whose end the breaker is told. Raises `MemberError`, also where none may be made now."""
+        if breaker.wait_s > 0:  # it opened while this call waited
+            raise self._resting(breaker)
+        self._take()
+        ticket = breaker.enter()
+        try:
+            outcome = await work(self.seat.model)
+        except MemberError as error:
+            breaker.heard(ticket, error)
+            raise
+        except BaseException as error:
+            if isinstance(error, TimeoutError) or (clock.expired() and self._outlasted):
+                breaker.failed(ticket)
+            else:  # a deadline, a client that left, a defect: none of them is the endpoint's
+                breaker.left(ticket)
+            raise
+        breaker.succeeded(ticket)
+        return outcome
+
+    @property
+    def _outlasted(self) -> bool:
+        """True where the member's own time is over, and the endpoint had most of it: no slot was waited for instead."""
+        had_s = asyncio.get_running_loop().time() - self.started_s
+        return self._left_s > self.seat.timeout_s and had_s >= self.seat.timeout_s / 2
+
+    def _resting(self, breaker: Breaker) -> MemberError:
+        said = f"not asked: its endpoint is in trouble and left alone for {breaker.wait_s:.1f} s more"
+        return MemberError(said, FailureKind.UNAVAILABLE, retry_after_s=breaker.wait_s)
+
     def _before_next_s(self, error: MemberError, ends: float) -> float:
         """Seconds until the next try, recorded. Raises `error` where there is none."""
         shown = self.listener is not None and self.listener.used
-        if not error.retryable or shown or self.tries > self.seat.retries:
+        resting = self.seat.breaker is not None and self.seat.breaker.wait_s > 0
+        if not error.retryable or shown or resting or self.tries > self.seat.retries:
             raise error
         wait_s = self._wait_s(error)
         if asyncio.get_running_loop().time() + wait_s >= ends:

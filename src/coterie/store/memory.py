@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from coterie.errors import ConfigError
 from coterie.store.keys import beginnings, keys, repeated
 from coterie.store.memory_journals import MemoryJournals
+from coterie.store.memory_runs import MemoryRuns
 from coterie.store.plain import MAX_STATE_BYTES, MAX_VALUE_BYTES, checked, dumps
 from coterie.types import Json, Message, Record, Transcript, Turn
 
@@ -206,6 +207,7 @@ class MemoryStore:
     conversations: MemoryConversations = field(default_factory=MemoryConversations)
     records: MemoryRecords = field(default_factory=MemoryRecords)
     journals: MemoryJournals = field(default_factory=MemoryJournals)
+    runs: MemoryRuns = field(default_factory=MemoryRuns)
 
 
 def _at(space: str, key: str) -> tuple[str, str]:

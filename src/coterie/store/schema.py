@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from coterie.store.plain import MAX_NAME_CHARS
 
-REVISION = "0003"
+REVISION = "0004"
 """The last migration: what this version reads and writes."""
 
 REVISION_TABLE = "coterie_revision"
@@ -92,4 +92,14 @@ ENTRY = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("value", Text, nullable=False),
     Column("written_at", Double, nullable=False),
+)
+
+RUN = Table(
+    "coterie_run",
+    METADATA,
+    Column("id", String(MAX_NAME_CHARS), primary_key=True),
+    Column("scope", String(MAX_NAME_CHARS), nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("trace", Text, nullable=False),
+    Index("coterie_run_made_at", "made_at"),
 )

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from coterie.protocols import Conversations, Journals, Records
+from coterie.protocols import Conversations, Journals, Records, Runs
 from coterie.store.address import Address
 from coterie.store.conversations import SqlConversations
 from coterie.store.database import Database
 from coterie.store.journals import SqlJournals
 from coterie.store.records import SqlRecords
 from coterie.store.retention import Retention
+from coterie.store.runs import SqlRuns
 from coterie.store.transactions import Transactions
 from coterie.store.upgrade import bring_up
 
@@ -24,6 +25,7 @@ class SqlStore:
     conversations: Conversations
     records: Records
     journals: Journals
+    runs: Runs
 
 
 @asynccontextmanager
@@ -38,6 +40,7 @@ async def opened(database: Database, where: Address) -> AsyncIterator[SqlStore]:
             SqlConversations(transactions, retention, database.keep_texts, database.clock),
             SqlRecords(transactions, retention, database.clock),
             SqlJournals(transactions, database.clock),
+            SqlRuns(transactions),
         )
     finally:
         await transactions.close()

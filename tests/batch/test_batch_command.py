@@ -1,0 +1,179 @@
+"""``coterie batch`` as a process: killed, interrupted, and told what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from batch_jobs import read, without_runs, written
+from coterie.cli.app import app
+from coterie.errors import ConfigError
+from http_faults import Body, FaultServer, Reply
+
+ROWS = 60
+
+
+class Endpoint:
+    """Answers after a moment, and counts what it was asked and what it has answered."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.delay_s = 0.01
+
+    def __call__(self, body: Body, nth: int) -> Reply:
+        said = body["messages"][-1]["content"]
+        self.asked[said] += 1
+        return Reply(f"answer to {said}", delay_s=self.delay_s)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[FaultServer, Endpoint]]:
+    endpoint = Endpoint()
+    with FaultServer({"m": endpoint}) as server:
+        member = {"engine": "openai", "base_url": server.base_url, "model": "m", "max_concurrency": 4, "retries": 0}
+        priced = {**member, "price": {"input_usd": 10, "output_usd": 10}}
+        config = {"members": {"ann": priced}, "methods": {"default": {"kind": "vote", "members": ["ann"]}}}
+        (folder / "coterie.json").write_text(json.dumps(config))
+        written(folder / "in.jsonl", ({"id": n, "prompt": f"question {n}"} for n in range(1, ROWS + 1)))
+        yield server, endpoint
+
+
+def command(*more: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "coterie.cli.app", "batch", "in.jsonl", "--out", "out.jsonl", *more]
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COTERIE_")}
+    return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+
+def ran(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*more), cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@contextmanager
+def running(folder: Path, server: FaultServer, after: int) -> Iterator[subprocess.Popen[str]]:
+    """The command, once it has asked so many rows."""
+    with subprocess.Popen(command(), cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            ends = time.monotonic() + 30
+            while server.count("m") < after:
+                assert time.monotonic() < ends
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                time.sleep(0.002)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_killed_batch_goes_on_and_nothing_that_finished_is_asked_again(tmp_path: Path) -> None:
+    with served(tmp_path) as (server, endpoint):
+        for after in (15, 35):
+            with running(tmp_path, server, after) as process:
+                process.send_signal(signal.SIGKILL)
+                process.wait(10)
+            assert not (tmp_path / "out.jsonl").exists()
+        done = ran(tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "going on: " in done.stderr
+        again = sum(times - 1 for times in endpoint.asked.values())
+        assert again <= 2 * 4  # at most those under way at each kill
+        assert len(endpoint.asked) == ROWS
+        endpoint.delay_s = 0.0
+        assert ran(tmp_path, "--out", "whole.jsonl").returncode == 0
+    rows = read(tmp_path / "out.jsonl")
+    assert [row["id"] for row in rows] == list(range(1, ROWS + 1))
+    assert without_runs(rows) == without_runs(read(tmp_path / "whole.jsonl"))
+
+
+def test_an_interrupt_lets_the_rows_under_way_end_and_says_how_to_go_on(tmp_path: Path) -> None:
+    with served(tmp_path) as (server, endpoint):
+        with running(tmp_path, server, 20) as process:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+            assert process.stderr is not None
+            said = process.stderr.read()
+        assert "interrupted; to go on: coterie batch in.jsonl --out out.jsonl" in said
+        assert "Traceback" not in said
+        assert ran(tmp_path).returncode == 0
+        assert set(endpoint.asked.values()) == {1}
+    assert len(read(tmp_path / "out.jsonl")) == ROWS
+
+
+def test_a_second_interrupt_cancels_what_is_under_way(tmp_path: Path) -> None:
+    with served(tmp_path) as (server, endpoint):
+        endpoint.delay_s = 30.0
+        with running(tmp_path, server, 4) as process:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert process.wait(5) == 130
+        assert server.idle_within(5)
+
+
+def test_what_was_spent_and_what_failed_is_said(tmp_path: Path) -> None:
+    with served(tmp_path):
+        spent = ran(tmp_path, "--limit-usd", "0.0009", "--concurrency", "1")
+        assert spent.returncode == 1
+        assert "--limit-usd 0.0009 is spent; a higher one goes on" in spent.stderr
+        assert ran(tmp_path, "--limit-usd", "1").returncode == 0
+    away = ran(tmp_path, "--restart", "--max-failures", "5")
+    assert away.returncode == 1
+    assert "the same command with --retry-failed goes on" in away.stderr
+    with (tmp_path / "in.jsonl").open("a") as file:
+        file.write("nope\n")
+    other = ran(tmp_path)
+    assert other.returncode == 2
+    assert "its content differs" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("absent.jsonl", "--out", "o.jsonl"), "there is no file"),
+        (("in.txt", "--out", "o.jsonl"), "must end in one of .jsonl, .jsonl.gz, .parquet"),
+        (("in.jsonl", "--out", "o.csv"), "must end in one of"),
+        (("in.jsonl", "--out", "in.jsonl"), "is the input"),
+        (("in.jsonl", "--out", "absent/o.jsonl"), "its folder is missing"),
+        (("in.jsonl", "--out", "o.jsonl", "--method", "absent"), "there is no method 'absent'; there are: default"),
+        (("in.jsonl", "--out", "way.jsonl"), "is in the way"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_work_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COTERIE_CONFIG", raising=False)
+    members: Any = {"a": {"engine": "scripted", "replies": ["x"]}}
+    config = {"members": members, "methods": {"default": {"kind": "vote", "members": ["a"]}}}
+    Path("coterie.json").write_text(json.dumps(config))
+    Path("in.jsonl").write_text('{"prompt": "x"}\n')
+    Path("way.jsonl.part").touch()
+    done = CliRunner().invoke(app, ["batch", *arguments])
+    assert isinstance(done.exception, ConfigError)
+    assert said in str(done.exception)
+
+
+def test_the_command_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, coterie.cli.batch, coterie.batch.jobs\n"
+        "print({'pyarrow', 'ray', 'numpy', 'starlette', 'uvicorn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "set()"
