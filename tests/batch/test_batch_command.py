@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,10 +18,20 @@ from typer.testing import CliRunner
 
 from batch_jobs import read, without_runs, written
 from coterie.cli.app import app
-from coterie.errors import ConfigError
+from coterie.errors import ConfigError, CoterieError
 from http_faults import Body, FaultServer, Reply
 
 ROWS = 60
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COTERIE_CONFIG", raising=False)
+    for proxy in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(proxy, "127.0.0.1")
+    return tmp_path
 
 
 class Endpoint:
@@ -54,21 +63,18 @@ def command(*more: str) -> list[str]:
     return [sys.executable, "-W", "error", "-m", "coterie.cli.app", "batch", "in.jsonl", "--out", "out.jsonl", *more]
 
 
-def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COTERIE_")}
-    return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-
-
-def ran(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*more), cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+def ran(*more: str) -> tuple[int, str]:
+    """The exit status, and what is said on stderr, of the command in this process."""
+    done = CliRunner().invoke(app, ["batch", "in.jsonl", "--out", "out.jsonl", *more])
+    if isinstance(done.exception, CoterieError):
+        return 2, str(done.exception)
+    return done.exit_code, done.stderr
 
 
 @contextmanager
 def running(folder: Path, server: FaultServer, after: int) -> Iterator[subprocess.Popen[str]]:
     """The command, once it has asked so many rows."""
-    with subprocess.Popen(command(), cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command(), cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         try:
             ends = time.monotonic() + 30
             while server.count("m") < after:
@@ -80,44 +86,41 @@ def running(folder: Path, server: FaultServer, after: int) -> Iterator[subproces
             process.kill()
 
 
-def test_a_killed_batch_goes_on_and_nothing_that_finished_is_asked_again(tmp_path: Path) -> None:
-    with served(tmp_path) as (server, endpoint):
-        for after in (15, 35):
-            with running(tmp_path, server, after) as process:
-                process.send_signal(signal.SIGKILL)
-                process.wait(10)
-            assert not (tmp_path / "out.jsonl").exists()
-        done = ran(tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "going on: " in done.stderr
-        again = sum(times - 1 for times in endpoint.asked.values())
-        assert again <= 2 * 4  # at most those under way at each kill
+def test_a_killed_batch_goes_on_and_nothing_that_finished_is_asked_again(folder: Path) -> None:
+    with served(folder) as (server, endpoint):
+        with running(folder, server, 25) as process:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        assert not (folder / "out.jsonl").exists()
+        status, said = ran()
+        assert (status, "going on: " in said) == (0, True), said
+        assert sum(times - 1 for times in endpoint.asked.values()) <= 4  # at most those under way when it was killed
         assert len(endpoint.asked) == ROWS
         endpoint.delay_s = 0.0
-        assert ran(tmp_path, "--out", "whole.jsonl").returncode == 0
-    rows = read(tmp_path / "out.jsonl")
+        assert ran("--out", "whole.jsonl")[0] == 0
+    rows = read(folder / "out.jsonl")
     assert [row["id"] for row in rows] == list(range(1, ROWS + 1))
-    assert without_runs(rows) == without_runs(read(tmp_path / "whole.jsonl"))
+    assert without_runs(rows) == without_runs(read(folder / "whole.jsonl"))
 
 
-def test_an_interrupt_lets_the_rows_under_way_end_and_says_how_to_go_on(tmp_path: Path) -> None:
-    with served(tmp_path) as (server, endpoint):
-        with running(tmp_path, server, 20) as process:
+def test_an_interrupt_lets_the_rows_under_way_end_and_says_how_to_go_on(folder: Path) -> None:
+    with served(folder) as (server, endpoint):
+        with running(folder, server, 20) as process:
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 130
             assert process.stderr is not None
             said = process.stderr.read()
         assert "interrupted; to go on: coterie batch in.jsonl --out out.jsonl" in said
         assert "Traceback" not in said
-        assert ran(tmp_path).returncode == 0
+        assert ran()[0] == 0
         assert set(endpoint.asked.values()) == {1}
-    assert len(read(tmp_path / "out.jsonl")) == ROWS
+    assert len(read(folder / "out.jsonl")) == ROWS
 
 
-def test_a_second_interrupt_cancels_what_is_under_way(tmp_path: Path) -> None:
-    with served(tmp_path) as (server, endpoint):
+def test_a_second_interrupt_cancels_what_is_under_way(folder: Path) -> None:
+    with served(folder) as (server, endpoint):
         endpoint.delay_s = 30.0
-        with running(tmp_path, server, 4) as process:
+        with running(folder, server, 4) as process:
             process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
             assert process.poll() is None
@@ -126,20 +129,17 @@ def test_a_second_interrupt_cancels_what_is_under_way(tmp_path: Path) -> None:
         assert server.idle_within(5)
 
 
-def test_what_was_spent_and_what_failed_is_said(tmp_path: Path) -> None:
-    with served(tmp_path):
-        spent = ran(tmp_path, "--limit-usd", "0.0009", "--concurrency", "1")
-        assert spent.returncode == 1
-        assert "--limit-usd 0.0009 is spent; a higher one goes on" in spent.stderr
-        assert ran(tmp_path, "--limit-usd", "1").returncode == 0
-    away = ran(tmp_path, "--restart", "--max-failures", "5")
-    assert away.returncode == 1
-    assert "the same command with --retry-failed goes on" in away.stderr
-    with (tmp_path / "in.jsonl").open("a") as file:
+def test_what_was_spent_and_what_failed_is_said(folder: Path) -> None:
+    with served(folder):
+        status, said = ran("--limit-usd", "0.0009", "--concurrency", "1")
+        assert (status, "--limit-usd 0.0009 is spent; a higher one goes on" in said) == (1, True)
+        assert ran("--limit-usd", "1")[0] == 0
+    status, said = ran("--restart", "--max-failures", "5")
+    assert (status, "the same command with --retry-failed goes on" in said) == (1, True)
+    with (folder / "in.jsonl").open("a") as file:
         file.write("nope\n")
-    other = ran(tmp_path)
-    assert other.returncode == 2
-    assert "its content differs" in other.stderr
+    status, said = ran()
+    assert (status, "its content differs" in said) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -155,11 +155,7 @@ def test_what_was_spent_and_what_failed_is_said(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_work_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COTERIE_CONFIG", raising=False)
+def test_what_cannot_work_is_said(folder: Path, arguments: tuple[str, ...], said: str) -> None:
     members: Any = {"a": {"engine": "scripted", "replies": ["x"]}}
     config = {"members": members, "methods": {"default": {"kind": "vote", "members": ["a"]}}}
     Path("coterie.json").write_text(json.dumps(config))

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_jobs import config, done, echo, prompts, quiet, read, without_runs
@@ -46,6 +46,7 @@ def expected() -> list[dict[str, Any]]:
     return without_runs(read(folder / "out.jsonl"))
 
 
+@settings(max_examples=25)
 @given(
     cut=st.integers(0, 6000), rest=st.sampled_from([b"", b"\0" * 50, b'{"row": 1', b"\n", b"\xff\n", b'{"row": 99}\n'])
 )
@@ -72,9 +73,7 @@ def test_a_journal_cut_anywhere_is_gone_on_with_from_its_last_whole_line(cut: in
         shutil.rmtree(folder)
 
 
-def test_a_full_disk_ends_the_run_and_what_had_finished_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_ends_the_run_and_what_had_finished_is_kept(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     asked: Counter[str] = Counter()
 

@@ -64,7 +64,8 @@ def test_columns_keep_their_types_and_rows_their_order(tmp_path: Path) -> None:
 def test_blocks_are_read_in_any_order(tmp_path: Path) -> None:
     pq.write_table(table(40), tmp_path / "in.parquet", row_group_size=16)
     with Parquet(tmp_path / "in.parquet", Columns()) as reader:
-        blocks, first = [], 1
+        blocks: list[Block] = []
+        first = 1
         for rows in reader.scan(6):
             blocks.append(Block(len(blocks) + 1, first, len(rows), reader.place))
             first += len(rows)

@@ -380,7 +380,7 @@ def test_what_a_body_asks_for_reaches_the_member(tmp_path: Path) -> None:
 
 
 def test_any_column_can_be_what_is_asked(tmp_path: Path) -> None:
-    rows = [{"q": "one", "prompt": "never asked"}, {"q": [{"role": "user", "content": "two"}]}]
+    rows: list[dict[str, Any]] = [{"q": "one", "prompt": "never asked"}, {"q": [{"role": "user", "content": "two"}]}]
     recipe = Recipe(columns=Columns(prompt="q"))
     done(Job(written(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", recipe), config())
     assert [row["answer"] for row in read(tmp_path / "out.jsonl")] == ["echo one", "echo two"]

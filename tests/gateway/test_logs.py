@@ -8,11 +8,13 @@ import json
 import logging
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,6 +24,7 @@ import pytest
 from coterie.gateway import logs
 from coterie.gateway.logs import JsonLines, Lines, RequestLog
 from coterie.gateway.visit import Audience, Visit
+from gateway_process import GatewayProcess
 from gateway_server import GatewayServer
 from http_faults import FaultServer
 from watched_gateway import ANSWER, EVERY_MODEL, QUESTION, ask, leaked, scripts, soon, watched
@@ -239,6 +242,26 @@ def test_nothing_is_left_behind() -> None:
         assert logs.log.isEnabledFor(logging.INFO)
     assert (list(logging.getLogger().handlers), logs.log.level) == before
     assert not [thread for thread in threading.enumerate() if thread.name == "coterie-log"]
+
+
+COMMAND = """
+members:
+  a: {engine: scripted, replies: [Paris]}
+methods:
+  default: {kind: vote, members: [a]}
+"""
+
+
+def test_the_command_logs_what_it_is_told_to_until_its_end(tmp_path: Path) -> None:
+    with GatewayProcess(tmp_path, COMMAND, "--log", "contents") as server:
+        assert server.says("a") == "Paris"
+        server.tell(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        told, *lines = server.log.splitlines()
+    assert told.startswith("coterie: serving 1 methods and 1 members")
+    (line,) = map(json.loads, lines)
+    assert line["model"] == "a"
+    assert line["contents"][0]["answer"] == "Paris"
 
 
 # ---- watchers that raise ----------------------------------------------------------------------

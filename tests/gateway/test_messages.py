@@ -9,6 +9,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from pydantic import BaseModel
 
 from coterie.config import ApiKey, Config, GatewaySettings
 from coterie.gateway import keys, messages
@@ -22,8 +23,8 @@ from coterie.methods.vote import Vote
 from coterie.types import Price
 from gateway_server import GatewayServer
 from http_faults import FaultServer
+from http_replies import Body, Script
 from http_replies import Reply as Http
-from http_replies import Script
 
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
 WEATHER: Any = {
@@ -39,7 +40,14 @@ def called(arguments: str, finish_reason: str = "tool_calls", text: str = "") ->
     return Http(text, content_null=not text, message={"tool_calls": [call]}, finish_reason=finish_reason)
 
 
+def agent(body: Body, nth: int) -> Http:
+    """Calls a tool, and then says what came of it."""
+    last = body["messages"][-1]
+    return Http(f"It is: {last['content']}") if last["role"] == "tool" else called('{"city": "Zürich"}')
+
+
 HTTP: dict[str, Script] = {
+    "agent": agent,
     "plain": Http("Paris"),
     "written": Http("Zürich, 東京 and 🗼", pieces=7, piece_delay_s=0.005),
     "calls": called('{"city": "Zürich"}'),
@@ -208,6 +216,15 @@ def test_a_schema_reaches_an_endpoint(client: anthropic.Anthropic, upstream: Fau
     assert upstream.of("json")[-1].body["response_format"]["json_schema"]["schema"] == schema
 
 
+class City(BaseModel):
+    city: str
+
+
+def test_parse_gives_the_object_that_the_schema_describes(client: anthropic.Anthropic) -> None:
+    answer = client.messages.parse(model="json", max_tokens=50, messages=QUESTION, output_format=City)
+    assert answer.parsed_output == City(city="Paris")
+
+
 def test_a_wish_is_granted(client: anthropic.Anthropic) -> None:
     answer = ask(client, "coterie/fused", extra_body={"coterie": {"method": {"final": "select"}}})
     assert answer.coterie["how"] == "ranked"
@@ -242,6 +259,18 @@ def test_a_tool_goes_around(client: anthropic.Anthropic, upstream: FaultServer) 
         {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
         {"role": "user", "content": "So?"},
     ]
+
+
+def test_the_clients_own_loop_of_tools_ends_in_an_answer(client: anthropic.Anthropic) -> None:
+    @anthropic.beta_tool
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        return f"rain in {city}"
+
+    loop = client.beta.messages.tool_runner(model="agent", max_tokens=50, messages=QUESTION, tools=[weather])
+    [block] = loop.until_done().content
+    assert block.type == "text"
+    assert block.text == "It is: rain in Zürich"
 
 
 @pytest.mark.parametrize(("choice", "wanted"), [("auto", "auto"), ("any", "required"), ("none", "none")])

@@ -30,10 +30,8 @@ from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import Reply, ScriptedMember
 from coterie.members.traceparent import TRACEPARENT
 from coterie.methods.peer_blend import PeerBlend
-from coterie.methods.route import Route
 from coterie.methods.vote import Vote
-from coterie.protocols import Method
-from coterie.routers.random import Random
+from coterie.trace import Trace, WorkDone
 from coterie.types import FailureKind, Price
 from gateway_server import GatewayServer
 from http_faults import FaultServer
@@ -244,10 +242,12 @@ def test_without_the_extra_it_is_refused_where_it_was_configured(
 
 
 def made(config: Config, method: str, **visit: Any) -> dict[str, ReadableSpan]:
-    """The spans of one request to `method`, by name."""
+    """The spans of one request to `method`, in whose run a part ranked something, by name."""
     traces: list[Any] = []
     with Committee(list(config.members.values()), config.methods) as committee, suppress(Exception):
         committee.ask(QUESTION, method, on_trace=traces.append)
+    ranked = WorkDone(0.004, "w9", "scripted_ranker", "rank", took_s=0.002)
+    traces = [Trace((*trace.events[:-1], ranked, trace.events[-1])) for trace in traces]
     kept = InMemorySpanExporter()
     watching = Telemetry(lambda: config, kept)
     given = Visit("req_1", visit.pop("http_method", "POST"), traces=traces, took_s=1.0, **visit)
@@ -264,19 +264,18 @@ def attributes(span: ReadableSpan) -> Mapping[str, Any]:
 
 def test_stages_span_their_calls_and_what_parts_did_themselves() -> None:
     members = {name: ScriptedMember(name, (Reply(name, latency_s=0.01),), price=Price(1.0, 1.0)) for name in "ab"}
-    methods: dict[str, Method] = {"default": PeerBlend(("a", "b")), "route": Route(Random(), ("a", "b"))}
-    found = made(Config(members, methods), "default", route="/x", status=200)
+    found = made(Config(members, {"default": PeerBlend(("a", "b"))}), "default", route="/x", status=200)
     run = found["invoke_workflow default"]
     assert attributes(run)["gen_ai.agent.name"] == "default"
     assert attributes(run)["coterie.cost_usd"] > 0
     assert attributes(run)["coterie.calls"] == 5
     took_ns = {name: (span.end_time or 0) - (span.start_time or 0) for name, span in found.items()}
     assert 10e6 <= took_ns["generate"] < took_ns["invoke_workflow default"]
-    routed = made(Config(members, methods), "route", route="/x", status=200)
-    work, stage = routed["route random"], routed["route"]
+    work, stage = found["rank scripted_ranker"], found["rank"]
     assert work.parent is not None
     assert stage.context is not None
     assert work.parent.span_id == stage.context.span_id
+    assert took_ns["rank scripted_ranker"] == pytest.approx(2e6, abs=1e3)
 
 
 def test_a_run_without_an_answer_is_an_error() -> None:

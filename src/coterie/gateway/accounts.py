@@ -7,6 +7,7 @@ under way; nothing that was spent is forgotten, by a restart neither.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -79,6 +80,7 @@ class Account:
         """True once the store was asked what was used before."""
         self._left = float(key.requests_per_minute or 0)
         self._at_s = time.monotonic()
+        self._asked_s = -math.inf
 
     def bound(self, key: ApiKey) -> None:
         """Afterwards these are its bounds. A rate begins anew where it is another one."""
@@ -89,6 +91,7 @@ class Account:
     def enter(self) -> None:
         """Afterwards one more request counts. Raises `Refusal` (429) where something is used up."""
         self._turn()
+        self._asked_s = time.monotonic()
         if any(used >= most for used, most in self._bounds()):
             raise self._used_up()
         if (wait_s := self._wait_s()) > 0:
@@ -116,6 +119,11 @@ class Account:
         }
 
     # ---- with other workers ----
+
+    @property
+    def listens(self) -> bool:
+        """True where it matters what other workers counted: before the first request, and while requests come."""
+        return not self.heard or time.monotonic() - self._asked_s < MINUTE_S
 
     @property
     def place(self) -> str:
@@ -187,7 +195,7 @@ class Accounts:
         """Afterwards the store knows what was used here, and this worker what was used by all. Raises `StoreError`;
         then what was not told yet is told the next time."""
         for account in list(self._accounts.values()):
-            if account.untold or not account.heard:
+            if account.untold or account.listens:
                 await _share(account, records)
 
 
