@@ -356,8 +356,9 @@ class Trace:
         members: dict[str, Usage] = {}
         for call in self.calls.values():
             spent = call.outcome.usage if call.outcome is not None else Usage(1, None, None, None)
-            members[call.member] = members.get(call.member, Usage()) + spent
-        total = sum(members.values(), Usage())
+            before = members.get(call.member)
+            members[call.member] = spent if before is None else before + spent
+        total = Usage.sum(members.values())
         unpriced = tuple(name for name, usage in members.items() if usage.cost_usd is None)
         known = sum(call.outcome.usage.cost_usd or 0.0 for call in self.calls.values() if call.outcome is not None)
         return Bill(members, total, known, unpriced)

@@ -232,6 +232,14 @@ class Usage:
     reasoning_tokens: int = 0
     """Part of ``output_tokens`` that the endpoint reported as reasoning."""
 
+    @classmethod
+    def sum(cls, parts: Iterable[Usage]) -> Usage:
+        """All of them together, in the order in which they come."""
+        total: Usage | None = None
+        for part in parts:
+            total = part if total is None else total + part
+        return cls() if total is None else total
+
     def __add__(self, other: Usage) -> Usage:
         tokens_in = add_known(self.input_tokens, other.input_tokens)
         tokens_out = add_known(self.output_tokens, other.output_tokens)

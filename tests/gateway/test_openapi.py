@@ -11,21 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import jsonschema
 import openai
 import openapi_spec_validator
 import pytest
-import requests
 from starlette.routing import Route
 
 import coterie.gateway
 from coterie.config import ApiKey, Config, EmbeddingEndpoint, GatewaySettings
-from coterie.gateway import openapi, published
+from coterie.gateway import openapi, operation, published
 from coterie.gateway.app import application
 from coterie.gateway.keys import hashed
 from coterie.members.scripted import ScriptedMember
 from coterie.methods.peer_blend import PeerBlend
 from coterie.methods.vote import Vote
+from coterie.protocols import Method
 from gateway_server import GatewayServer
 from http_faults import FaultServer
 from http_replies import Body, Reply, encode
@@ -58,7 +59,7 @@ def embed(body: Body, nth: int) -> Reply:
 @pytest.fixture(scope="module")
 def server() -> Iterator[GatewayServer]:
     members = {name: ScriptedMember(name, ('{"city": "Paris"}',)) for name in ("ann", "bob")}
-    methods = {"default": Vote(("ann", "bob")), "blend": PeerBlend(("ann", "bob"))}
+    methods: dict[str, Method] = {"default": Vote(("ann", "bob")), "blend": PeerBlend(("ann", "bob"))}
     with FaultServer({"embed": embed}) as upstream:
         gateway = GatewaySettings(
             keys=(ApiKey("tests", hashed(KEY)),),
@@ -70,15 +71,15 @@ def server() -> Iterator[GatewayServer]:
 
 @pytest.fixture(scope="module")
 def document(server: GatewayServer) -> Any:
-    return requests.get(f"{server.url}/openapi.json", timeout=30).json()
+    return httpx2.get(f"{server.url}/openapi.json", timeout=30).json()
 
 
 def operations(document: Any) -> dict[tuple[str, str], Any]:
     return {(method, path): told for path, of_path in document["paths"].items() for method, told in of_path.items()}
 
 
-def post(server: GatewayServer, path: str, body: Any) -> requests.Response:
-    return requests.post(server.url + path, json=body, headers={"authorization": f"Bearer {KEY}"}, timeout=30)
+def post(server: GatewayServer, path: str, body: Any) -> httpx2.Response:
+    return httpx2.post(server.url + path, json=body, headers={"authorization": f"Bearer {KEY}"}, timeout=30)
 
 
 def check(document: Any, schema: Any, value: Any) -> None:
@@ -146,7 +147,7 @@ def examples() -> list[Any]:
         for (_, path), told in operations(openapi.document()).items()
         for name, example in told.get("requestBody", {})
         .get("content", {})
-        .get(openapi.JSON, {})
+        .get(operation.JSON, {})
         .get("examples", {})
         .items()
     ]
@@ -191,7 +192,7 @@ def test_tools_and_probabilities_and_failures_fit_the_documents(server: GatewayS
 def test_a_run_and_feedback_on_it_are_told_as_the_document_says(server: GatewayServer, document: Any) -> None:
     with openai.OpenAI(base_url=server.base_url, api_key=KEY) as client:
         made = client.chat.completions.create(model="ann", messages=[{"role": "user", "content": "Where?"}])
-    run = requests.get(f"{server.base_url}/runs/{made.id}", headers={"x-api-key": KEY}, timeout=30)
+    run = httpx2.get(f"{server.base_url}/runs/{made.id}", headers={"x-api-key": KEY}, timeout=30)
     heard = post(server, "/v1/feedback", {"id": made.id, "rating": 1.0})
     for answer, operation in ((run, ("get", "/v1/runs/{id}")), (heard, ("post", "/v1/feedback"))):
         assert answer.status_code == 200, answer.text
@@ -237,7 +238,7 @@ def test_whatever_is_asked_is_answered_as_the_document_says(
         [*asked, *bounds, *how], cwd=tmp_path, capture_output=True, text=True, timeout=3600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    page = requests.get(f"{server.url}/metrics", headers={"x-api-key": KEY}, timeout=30).text
+    page = httpx2.get(f"{server.url}/metrics", headers={"x-api-key": KEY}, timeout=30).text
     for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"):
         answered = re.findall(
             rf'^coterie_requests_total{{model=".+",route="{path}",status="200"}} (.+)$', page, re.MULTILINE

@@ -1,7 +1,7 @@
 """What each key has used, counted here at once and shared with other workers through the store.
 
 A worker counts for itself, and about once a second (`books`) tells the store what came to it and hears what came to
-all. So a bound that several workers share can be passed by what they let in within that second, and by the requests
+all. So a bound that several workers share can be passed by what they let in within two seconds, and by the requests
 under way; nothing that was spent is forgotten, by a restart neither.
 """
 

@@ -108,7 +108,7 @@ def account(answers: Sequence[Answer]) -> dict[str, Json]:
     members: dict[str, Usage] = {}
     for answer in answers:
         for name, spent in answer.trace.bill.members.items():
-            members[name] = members.get(name, Usage()) + spent
+            members[name] = members[name] + spent if name in members else spent
     return {
         "run_id": first.id,
         "run_ids": [answer.id for answer in answers],
@@ -144,8 +144,7 @@ def _spent(spent: Usage) -> dict[str, Json]:
 
 def cost_usd(answers: Iterable[Answer]) -> float | None:
     """USD of all calls; ``None`` when one of them is unknown."""
-    total = sum((answer.usage for answer in answers), Usage())
-    return total.cost_usd
+    return Usage.sum(answer.usage for answer in answers).cost_usd
 
 
 # ---- chunks -----------------------------------------------------------------------------------

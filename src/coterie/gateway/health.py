@@ -29,8 +29,9 @@ State = Literal["reachable", "unreachable", "unavailable", "resting"]
 class Health:
     """What is known of the members: by a connection from time to time, and by how calls to them end."""
 
-    def __init__(self, committee: Committee) -> None:
+    def __init__(self, committee: Committee, every_s: float = EVERY_S) -> None:
         self._committee = committee
+        self._every_s = every_s
         self._members: dict[str, State] | None = None
         self._looked_s = -math.inf
 
@@ -38,11 +39,11 @@ class Health:
         """Look now, unless that was done, and from time to time. It ends when it is cancelled."""
         while True:
             try:
-                if self._looked_s < time.monotonic() - EVERY_S:
+                if self._looked_s < time.monotonic() - self._every_s:
                     await self.look()
             except Exception as error:
                 log.error("the members could not be looked at: %s", type(error).__name__)
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self._every_s)
 
     async def look(self) -> None:
         """Open all members, and see which endpoints accept a connection. Nothing is asked, so it costs nothing."""
@@ -65,7 +66,7 @@ class Health:
         if self._members is None:
             return {"status": "starting"}
         breakers = self._committee.breakers.items()
-        resting: dict[str, State] = {name: "resting" for name, breaker in breakers if breaker.state != "closed"}
+        resting: dict[str, State] = {name: "resting" for name, breaker in breakers if breaker.wait_s > 0}
         members = {**self._members, **resting}
         whole = all(state == "reachable" for state in members.values())
         return {"status": "ready" if whole else "degraded", "members": members}

@@ -70,7 +70,7 @@ class RequestLog:
     def _log(self, visit: Visit) -> None:
         failed = visit.status >= 500 or (visit.code != "" and visit.status < 400)
         level = logging.WARNING if failed else logging.INFO
-        if not log.isEnabledFor(level) or (visit.route in QUIET and visit.status < 400):
+        if not log.isEnabledFor(level) or (visit.route in QUIET and not visit.code):
             return
         log.log(level, "request", extra={"fields": self._fields(visit)})
 

@@ -242,14 +242,10 @@ class OpenAIModel:
 
     def _completion(self, gathered: Gathered, request: Request) -> Completion:
         """The completion, its cost by the member's price, or else as the endpoint itself reported it."""
-        completion = gathered.completion(self._spec.name)
+        completion = gathered.completion(self._spec.name, self._spec.price)
         if self._spec.api == "completions" and not request.prefix:  # it begins with the space after "Answer:"
             completion = replace(completion, text=completion.text.strip())
-        usage, price = completion.usage, self._spec.price
-        if price is None:
-            return completion
-        cost_usd = price.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
-        return replace(completion, usage=replace(usage, cost_usd=cost_usd))
+        return completion
 
     # ---- failing ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coterie.errors import MemberError
-from coterie.types import Completion, FailureKind, Json, TokenLogprob, Usage, encodable
+from coterie.types import Completion, FailureKind, Json, Price, TokenLogprob, Usage, encodable
 
 LOWEST_LOGPROB = -1e4
 """Stands in for minus infinity, which JSON cannot hold."""
@@ -34,10 +34,10 @@ class Gathered:
         chunk = parsed(data)
         if chunk.get("error"):
             raise MemberError(f"error in the stream: {_said(chunk['error'])}", FailureKind.HTTP)
-        if isinstance(chunk.get("usage"), Mapping):  # some endpoints send it along with the last words
+        if isinstance(chunk.get("usage"), dict):  # some endpoints send it along with the last words
             self.usage = chunk["usage"]
         choices = chunk.get("choices") or ()
-        if not isinstance(choices, Sequence):
+        if not isinstance(choices, list | tuple):
             raise MemberError(f"choices that are no list: {choices!r:.{SHOWN}}", FailureKind.MALFORMED)
         return self.add_choice(choices[0], "delta") if choices else ""
 
@@ -65,8 +65,11 @@ class Gathered:
             for k, v in function.items():
                 call["function"][k] = call["function"].get(k, "") + (v or "")
 
-    def completion(self, member: str) -> Completion:
-        """The completion. Raises `MemberError` when there is no text (and no tool call), or text no UTF-8 can hold."""
+    def completion(self, member: str, price: Price | None = None) -> Completion:
+        """The completion, its cost by `price`, or else as the endpoint itself reported it.
+
+        Raises `MemberError` when there is no text (and no tool call), or text no UTF-8 can hold.
+        """
         text = _joined(self.pieces)
         if not text.strip() and not self.tool_calls and not self.logprobs:
             why = f" (finish_reason {self.finish_reason!r})" if self.finish_reason else ""
@@ -77,7 +80,7 @@ class Gathered:
             member,
             text,
             self.finish_reason or "stop",
-            _usage(self.usage),
+            _usage(self.usage, price),
             first_piece_s=self.first_piece_s,
             logprobs=tuple(self.logprobs) or None,
             tool_calls=tuple(call for _, call in sorted(self.tool_calls.items())),
@@ -92,10 +95,10 @@ def whole(body: bytes, content_type: str) -> Gathered:
     if answer.get("error"):
         raise MemberError(f"an error with status 200: {_said(answer['error'])}", FailureKind.HTTP)
     choices = answer.get("choices")
-    if not choices or not isinstance(choices, Sequence) or not isinstance(choices[0], Mapping):
+    if not choices or not isinstance(choices, list) or not isinstance(choices[0], dict):
         raise MemberError(f"an answer without choices: {_shown(body)}", FailureKind.MALFORMED)
     gathered = Gathered(done=True)
-    if isinstance(answer.get("usage"), Mapping):
+    if isinstance(answer.get("usage"), dict):
         gathered.usage = answer["usage"]
     gathered.add_choice(choices[0], "message")
     return gathered
@@ -109,7 +112,7 @@ def parsed(data: bytes) -> Mapping[str, Json]:
         raise MemberError(f"invalid UTF-8 at byte {error.start}", FailureKind.MALFORMED) from error
     except (ValueError, RecursionError) as error:
         raise MemberError(f"broken JSON ({error}): {_shown(data)}", FailureKind.MALFORMED) from error
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise MemberError(f"JSON that is no object: {_shown(data)}", FailureKind.MALFORMED)
     return value
 
@@ -138,16 +141,16 @@ def _text(content: Json) -> str:
         return ""
     if isinstance(content, str):
         return content
-    if isinstance(content, Sequence) and all(isinstance(part, Mapping) for part in content):
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
         return "".join(part["text"] for part in content if isinstance(part.get("text"), str))
     raise MemberError(f"content that is no text: {content!r:.{SHOWN}}", FailureKind.MALFORMED)
 
 
 def _logprobs(value: Json) -> list[TokenLogprob]:
     """Log-probabilities of a chat answer (``content``) or of a plain completion (parallel lists)."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return []
-    if isinstance(value.get("tokens"), Sequence):
+    if isinstance(value.get("tokens"), list):
         tops = value.get("top_logprobs") or [{}] * len(value["tokens"])
         return [
             TokenLogprob(token, _clamped(logprob), tuple((t, _clamped(p)) for t, p in (top or {}).items()))
@@ -168,18 +171,18 @@ def _clamped(logprob: Json) -> float:
     return LOWEST_LOGPROB if math.isnan(value) else max(LOWEST_LOGPROB, value)
 
 
-def _usage(reported: Mapping[str, Json]) -> Usage:
-    """Usage as reported; what was not reported is unknown."""
-    prompt, completion = (_mapping(reported.get(f"{side}_tokens_details")) for side in ("prompt", "completion"))
+def _usage(reported: Mapping[str, Json], price: Price | None = None) -> Usage:
+    """Usage as reported; what was not reported is unknown. A price says what it cost, whatever the endpoint says."""
+    prompt = _count(reported.get("prompt_tokens"))
+    completion = _count(reported.get("completion_tokens"))
+    cached = _count(_mapping(reported.get("prompt_tokens_details")).get("cached_tokens")) or 0
+    reasoning = _count(_mapping(reported.get("completion_tokens_details")).get("reasoning_tokens")) or 0
     cost = reported.get("cost")
-    return Usage(
-        1,
-        _count(reported.get("prompt_tokens")),
-        _count(reported.get("completion_tokens")),
-        float(cost) if isinstance(cost, int | float) else None,
-        _count(prompt.get("cached_tokens")) or 0,
-        _count(completion.get("reasoning_tokens")) or 0,
-    )
+    if price is not None:
+        cost_usd = price.cost_usd(prompt, completion, cached)
+    else:
+        cost_usd = float(cost) if isinstance(cost, int | float) else None
+    return Usage(1, prompt, completion, cost_usd, cached, reasoning)
 
 
 def _joined(pieces: Sequence[str]) -> str:
@@ -194,7 +197,7 @@ def _joined(pieces: Sequence[str]) -> str:
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _count(value: Json) -> int | None:

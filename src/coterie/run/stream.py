@@ -49,7 +49,7 @@ class _Merged:
     texts: list[str]
 
     def whole(self) -> Piece | AnswerPiece:
-        return replace(self.first, text="".join(self.texts))
+        return self.first if len(self.texts) == 1 else replace(self.first, text="".join(self.texts))
 
 
 class Channel:
