@@ -36,6 +36,14 @@ def within(timeout_s: float, true: Callable[[], bool]) -> bool:
     return True
 
 
+def is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
+    """True once the gateway that is to be served there says so."""
+    assert process.poll() is None, "it ended at once"
+    with suppress(httpx2.TransportError):
+        return httpx2.get(f"{url}/health/ready", timeout=5).status_code == 200
+    return False
+
+
 class GatewayProcess:
     """Serves `config` (YAML) from a file while it is entered. Everything that it started has ended afterwards."""
 
@@ -64,10 +72,7 @@ class GatewayProcess:
                 os.kill(worker, signal.SIGKILL)
 
     def _ready(self) -> bool:
-        assert self.process.poll() is None, self.log
-        with suppress(httpx2.TransportError):
-            return self.get("/health/ready").status_code == 200
-        return False
+        return is_ready(self.process, self.url)
 
     @property
     def log(self) -> str:

@@ -23,7 +23,7 @@ from http_faults import Body, FaultServer, Reply
 
 pytest.importorskip("ray", reason="Ray is not installed: make ray")
 
-from coterie.batch import on_ray  # noqa: E402
+from coterie.batch import on_ray
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 

@@ -15,7 +15,7 @@ from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import Reply, ScriptedMember
 from coterie.methods.vote import Vote
 from coterie.types import FailureKind
-from http_faults import FaultServer
+from gateway_process import free_port
 
 
 async def until(health: Health, **members: str) -> None:
@@ -28,28 +28,26 @@ async def until(health: Health, **members: str) -> None:
 
 def test_an_endpoint_that_comes_and_goes_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        server = FaultServer({})
-        with server:
-            port = server.port
-            member = OpenAIMember("m", server.base_url, "m")
-            async with Committee([member], {}) as committee:
-                health = Health(committee, every_s=0.02)
-                assert health.report == {"status": "starting"}
-                watching = asyncio.ensure_future(health.watch())
+        port = free_port()
+        async with Committee([OpenAIMember("m", f"http://127.0.0.1:{port}/v1", "m")], {}) as committee:
+            health = Health(committee, every_s=0.02)
+            assert health.report == {"status": "starting"}
+            watching = asyncio.ensure_future(health.watch())
+            for _ in range(2):
+                await until(health, m="unreachable")
+                assert (health.ready, health.report["status"]) == (True, "degraded")
+                endpoint = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
                 await until(health, m="reachable")
                 assert health.report["status"] == "ready"
-                await asyncio.to_thread(server.__exit__, None, None, None)
-                await until(health, m="unreachable")
-                assert health.report["status"] == "degraded"
-                assert health.ready, "what is known not to be there holds nobody up"
-                back = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
-                await until(health, m="reachable")
-                back.close()
-                watching.cancel()
-                await asyncio.wait([watching])
+                endpoint.close()
+                await endpoint.wait_closed()
+            watching.cancel()
+            await asyncio.wait([watching])
 
     asyncio.run(main())
-    assert [record.getMessage() for record in caplog.records] == ["not reachable: m"], "said once, not with every look"
+    said = [record.getMessage() for record in caplog.records]
+    assert set(said) == {"not reachable: m"}
+    assert 2 <= len(said) <= 3, "when it changed, and not with every look"
 
 
 def test_a_member_that_its_breaker_leaves_alone_rests_and_then_does_not() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import openai
 import openapi_spec_validator
 import pytest
@@ -143,13 +143,9 @@ def test_it_is_made_once() -> None:
 
 def examples() -> list[Any]:
     return [
-        pytest.param(path, example["value"], id=f"{path.rpartition('/')[2]}-{name}")
-        for (_, path), told in operations(openapi.document()).items()
-        for name, example in told.get("requestBody", {})
-        .get("content", {})
-        .get(operation.JSON, {})
-        .get("examples", {})
-        .items()
+        pytest.param(told.path, body, id=f"{told.id}-{name}")
+        for told in openapi.OPERATIONS
+        for name, body in told.examples.items()
     ]
 
 
@@ -194,9 +190,9 @@ def test_a_run_and_feedback_on_it_are_told_as_the_document_says(server: GatewayS
         made = client.chat.completions.create(model="ann", messages=[{"role": "user", "content": "Where?"}])
     run = httpx2.get(f"{server.base_url}/runs/{made.id}", headers={"x-api-key": KEY}, timeout=30)
     heard = post(server, "/v1/feedback", {"id": made.id, "rating": 1.0})
-    for answer, operation in ((run, ("get", "/v1/runs/{id}")), (heard, ("post", "/v1/feedback"))):
+    for answer, where in ((run, ("get", "/v1/runs/{id}")), (heard, ("post", "/v1/feedback"))):
         assert answer.status_code == 200, answer.text
-        told = operations(document)[operation]["responses"]["200"]["content"]["application/json"]
+        told = operations(document)[where]["responses"]["200"]["content"][operation.JSON]
         check(document, told["schema"], answer.json())
 
 

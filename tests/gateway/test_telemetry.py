@@ -302,7 +302,7 @@ def test_a_method_nobody_knows_and_a_broken_traceparent_are_nothing_to_stumble_o
     ],
 )
 def test_an_address_is_told_without_its_password(base_url: str, provider: str, port: int) -> None:
-    place = spans._place(OpenAIMember("m", base_url, "m", api="completions"))
+    place = spans.place(OpenAIMember("m", base_url, "m", api="completions"))
     assert place["gen_ai.provider.name"] == provider
     assert place["server.port"] == port
     assert place["gen_ai.operation.name"] == "text_completion"
