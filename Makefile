@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench ray clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,5 +31,10 @@ bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmar
 	$(BIN)/python benchmarks/pair_ranker_cpu.py --write
 	$(BIN)/python benchmarks/routers.py --write
 
+ray: pyproject.toml  ## the tests of batches on Ray, which is too large for the other environment
+	$(PYTHON) -m venv $(VENV)-ray
+	$(VENV)-ray/bin/pip install -c constraints.txt -e '.[ray]' hypothesis pytest pytest-randomly
+	$(VENV)-ray/bin/python -m pytest tests/batch/test_ray.py
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-ray build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -198,6 +198,9 @@ class _Connection:
         if reply.hang:
             await asyncio.Event().wait()
         await asyncio.sleep(reply.delay_s)
+        if reply.raw is not None:
+            await self._write(reply, reply.raw)
+            raise _Dies
         if seen.streamed and reply.body is None and reply.status < 400:
             await self._stream(seen, reply)
         else:

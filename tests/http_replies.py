@@ -44,6 +44,8 @@ class Reply:
     split_bytes: int | None = None
     """The body is written so many bytes at a time, through characters and lines."""
 
+    raw: bytes | None = None
+    """Sent in place of head and body, before the connection breaks: any bytes, or none."""
     hang: bool = False
     """Never answers at all."""
     hang_after_pieces: int | None = None

@@ -441,4 +441,14 @@ def _children(node: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
         yield from ((str(n), (value, value)) for n, value in enumerate(node.value))
 
 
-__all__ = ["FILE_NAMES", "ApiKey", "CacheSettings", "Config", "GatewaySettings", "dotted", "load", "loads"]
+__all__ = [
+    "FILE_NAMES",
+    "ApiKey",
+    "BreakerSettings",
+    "CacheSettings",
+    "Config",
+    "GatewaySettings",
+    "dotted",
+    "load",
+    "loads",
+]

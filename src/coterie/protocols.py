@@ -234,6 +234,10 @@ class Runs(Protocol):
         """The run of that id and scope, unless it was made before `since` (seconds since 1970)."""
         ...
 
+    async def after(self, run: str, limit: int = 100) -> Sequence[KeptRun]:
+        """Anybody's, in the order of their ids, from the first one after `run` on (``""``: from the beginning)."""
+        ...
+
     async def drop(self, before: float) -> int:
         """Afterwards fewer of those made before then are kept; how many went. 0: there is none any more."""
         ...

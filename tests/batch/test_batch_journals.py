@@ -100,7 +100,7 @@ def test_a_full_disk_ends_the_run_and_what_had_finished_is_kept(tmp_path: Path) 
 
 def entry(row: int, **more: Any) -> dict[str, Any]:
     usage = {"known_cost_usd": 0.5, "cost_usd": None}
-    return {"row": row, "usage": usage, "error": None, "run": "run-1", "answer": "x", **more}
+    return {"row": row, "usage": usage, "error": None, "run": "run-1", "model": "m", "answer": "x", **more}
 
 
 def test_a_row_that_was_asked_again_counts_once_and_its_cost_twice(tmp_path: Path) -> None:

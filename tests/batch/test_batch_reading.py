@@ -26,9 +26,9 @@ def test_blocks_are_read_in_any_order(tmp_path: Path, zipped: bool) -> None:
         for rows in reader.scan(5):
             blocks.append(Block(len(blocks) + 1, 5 * len(blocks) + 1, len(rows), reader.place))
         for block in (blocks[2], blocks[0], *blocks, blocks[4], blocks[4]):
-            rows = reader.questions(block)
-            assert [row.fields["id"] for row in rows] == [block.first + n for n in range(block.rows)]
-            assert [row.where for row in rows] == [f"line {2 * row.number}" for row in rows]
+            found = reader.questions(block)
+            assert [row.fields["id"] for row in found] == [block.first + n for n in range(block.rows)]
+            assert [row.where for row in found] == [f"line {2 * row.number}" for row in found]
 
 
 def test_a_line_that_is_too_long_is_one_row_that_cannot_be_asked(

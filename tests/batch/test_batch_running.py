@@ -18,7 +18,7 @@ from coterie.batch.jobs import AT_ONCE, Begun, Job, begun
 from coterie.batch.rows import Columns
 from coterie.batch.running import BUDGET, FAILURES, INTERRUPTED, Stop
 from coterie.config import Config
-from coterie.errors import ConfigError
+from coterie.errors import ConfigError, StoreError
 from coterie.members.scripted import Reply, ScriptedMember, ScriptedModel
 from coterie.methods.vote import Vote
 from coterie.protocols import House
@@ -147,11 +147,16 @@ def test_who_fails_to_answer_is_named_in_the_row(tmp_path: Path) -> None:
     assert (found.tally.failed, found.tally.unanswered) == (2, 2)
 
 
-def test_a_defect_of_a_part_costs_one_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("defect", "code"), [(RuntimeError("a defect"), "internal"), (StoreError("it is away"), "unavailable")]
+)
+def test_a_defect_of_a_part_costs_one_row(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, defect: Exception, code: str
+) -> None:
     class Broken(Vote):
         async def __call__(self, request: Request, run: Any) -> Any:
             if request.question.endswith(" 3"):
-                raise RuntimeError("a defect")
+                raise defect
             return await super().__call__(request, run)
 
     made = config()
@@ -160,7 +165,8 @@ def test_a_defect_of_a_part_costs_one_row(tmp_path: Path, caplog: pytest.LogCapt
     with begun(Job(source, tmp_path / "out.jsonl"), quiet) as found:
         asyncio.run(found.run(replace(made, methods={"default": part}), Stop()))
         found.write(quiet)
-    assert [(row["error"] or {}).get("code") for row in read(tmp_path / "out.jsonl")] == [None, None, "internal", None]
+    assert [(row["error"] or {}).get("code") for row in read(tmp_path / "out.jsonl")] == [None, None, code, None]
+    assert found.tally.unanswered == 1
 
 
 # ---- resuming -----------------------------------------------------------------------------------
@@ -255,6 +261,14 @@ def test_another_input_is_refused_and_a_copy_of_the_same_is_not(tmp_path: Path) 
     begun_with.source.write_text(text)
     os.utime(begun_with.source, ns=(1, 1))
     assert not done(begun_with, config()).left
+
+
+def test_what_never_began_is_bound_to_nothing(tmp_path: Path) -> None:
+    source = written(tmp_path / "in.jsonl", [{"id": 1, "k": 1, "prompt": "x"}, {"id": 2, "k": 1, "prompt": "y"}])
+    recipe = Recipe(method="absent", columns=Columns(id="k"))
+    with pytest.raises(ConfigError, match="there is no method 'absent'"):
+        done(Job(source, tmp_path / "out.jsonl", recipe), config())
+    assert done(Job(source, tmp_path / "out.jsonl"), config()).tally.failed == 0  # ids were looked at in another column
 
 
 def test_restarting_asks_every_row_again(tmp_path: Path) -> None:

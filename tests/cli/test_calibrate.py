@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from typer.testing import CliRunner, Result
 from coterie import BallotMode, Committee, PeerBlend, ScriptedMember, Trace
 from coterie.cli.app import app
 from coterie.errors import ConfigError, TraceError
+from coterie.store import Database
+from coterie.types import KeptRun
 
 NAMES = ("ann", "bob", "cyd", "dan")
 TRUTH = {"ann": -1.0, "bob": -2.0, "cyd": -3.0, "dan": -4.0}
@@ -184,3 +187,37 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_read(traces: P
         done = calibrate(traces / "absent.jsonl", "--out", out)
         assert isinstance(done.exception, ConfigError)
         assert str(done.exception).startswith(f"cannot write the weights to {str(out)!r}: ")
+
+
+# ---- from what people said --------------------------------------------------------------------
+
+
+def test_what_the_store_gathered_teaches_reviewers_weights(tmp_path: Path) -> None:
+    """Feedback and traces out of a store, as a gateway leaves them; people prefer ann, whom dan finds the worst."""
+    url = str(tmp_path / "store.db")
+    traces = [Trace.load(file) for file in sorted(asked(tmp_path / "asked", NAMES, 12).glob("*.jsonl"))]
+
+    async def gather() -> None:
+        async with Database.at(url, keep_texts=True).open() as store:
+            for trace in traces:
+                run = trace.started.run
+                await store.runs.keep([KeptRun(run, "", 0.0, trace.lines)])
+                await store.journals.append("feedback", [{"run": run, "preferred": "bob", "over": "cyd"}])
+
+    asyncio.run(gather())
+    config = tmp_path / "coterie.yaml"
+    config.write_text(f"members: {{a: {{engine: scripted, replies: [x]}}}}\nstore: {{url: {url}}}\n", encoding="utf-8")
+    for what, out in (("feedback", "said.jsonl"), ("runs", "runs")):
+        wanted = ["export", what, "--out", str(tmp_path / out), "--config", str(config)]
+        assert CliRunner().invoke(app, wanted).exit_code == 0
+        assert isinstance(CliRunner().invoke(app, wanted).exception, ConfigError)  # it is there already
+    learned = printed(
+        calibrate(tmp_path / "runs", "--by", "people", "--feedback", tmp_path / "said.jsonl", "--force", "--json")
+    )
+    assert learned["by"] == "people"
+    assert learned["weights"] == {"ann": 1.0, "bob": 0.2, "cyd": 0.2, "dan": 0.2}  # only ann reviewed both, and rightly
+
+
+@pytest.mark.parametrize("arguments", [["--by", "people"], ["--feedback", "said.jsonl"]])
+def test_feedback_and_people_belong_together(traces: Path, arguments: list[str]) -> None:
+    assert isinstance(calibrate(traces, *arguments).exception, ConfigError)

@@ -78,7 +78,7 @@ def test_the_unit_is_hardened() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("version", ["1.24", "1.37"])
+@pytest.mark.parametrize("version", ["1.25", "1.37"])
 def test_kubernetes_takes_the_manifests(version: str) -> None:
     done = ran(tool("kubernetes-validate"), "--strict", "-k", version, str(MANIFESTS))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -23,10 +23,11 @@ from coterie.config import ApiKey, Config, EmbeddingEndpoint, GatewaySettings
 from coterie.gateway import openapi, operation, published
 from coterie.gateway.app import application
 from coterie.gateway.keys import hashed
+from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import ScriptedMember
 from coterie.methods.peer_blend import PeerBlend
 from coterie.methods.vote import Vote
-from coterie.protocols import Method
+from coterie.protocols import MemberSpec, Method
 from gateway_server import GatewayServer
 from http_faults import FaultServer
 from http_replies import Body, Reply, encode
@@ -58,9 +59,10 @@ def embed(body: Body, nth: int) -> Reply:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[GatewayServer]:
-    members = {name: ScriptedMember(name, ('{"city": "Paris"}',)) for name in ("ann", "bob")}
+    scripted = {name: ScriptedMember(name, ('{"city": "Paris"}',)) for name in ("ann", "bob")}
     methods: dict[str, Method] = {"default": Vote(("ann", "bob")), "blend": PeerBlend(("ann", "bob"))}
-    with FaultServer({"embed": embed}) as upstream:
+    with FaultServer({"embed": embed, "chats": Reply('{"city": "Paris"}', pieces=2)}) as upstream:
+        members: dict[str, MemberSpec] = {**scripted, "wire": OpenAIMember("wire", upstream.base_url, "chats")}
         gateway = GatewaySettings(
             keys=(ApiKey("tests", hashed(KEY)),),
             embeddings={"texts": EmbeddingEndpoint(upstream.base_url, "embed")},
@@ -204,8 +206,9 @@ def narrowed(document: Any) -> Any:
     narrow = json.loads(json.dumps(document))
     schemas = narrow["components"]["schemas"]
     for request in ("ChatRequest", "CreateResponse", "MessagesRequest"):
-        schemas[request]["properties"]["model"] = {"enum": ["ann", "coterie/default", "coterie/blend"]}
+        schemas[request]["properties"]["model"] = {"enum": ["wire", "ann", "coterie/default", "coterie/blend"]}
     schemas["EmbeddingRequest"]["properties"]["model"] = {"enum": ["texts"]}
+    narrow["paths"]["/v1/models/{id}"]["get"]["parameters"][0]["schema"] = {"enum": ["wire", "coterie/blend", "texts"]}
     return narrow
 
 

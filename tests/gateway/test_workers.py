@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +126,25 @@ def in_flight(server: GatewayProcess) -> float:
     """Requests under way at all workers, the one that asks for this included."""
     lines = server.get("/metrics").text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("coterie_requests_in_flight"))
+
+
+ENDS_AT_ONCE = """
+import sys
+from coterie.errors import ConfigError
+from coterie.gateway.workers import Workers
+def work(config, parent):
+    {what}
+Workers(2, work, None, None, [], 1.0).run()
+"""
+
+
+@pytest.mark.parametrize("what", ["raise ConfigError('wrong')", "sys.exit(3)"])
+def test_workers_that_cannot_start_are_not_tried_for_ever(what: str) -> None:
+    command = [sys.executable, "-c", ENDS_AT_ONCE.format(what=what)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "CoterieError: a worker could not start serving" in done.stderr
+    assert ("a worker cannot serve: wrong" in done.stderr) == ("wrong" in what)
 
 
 def alive(pid: int) -> bool:

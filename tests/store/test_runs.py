@@ -58,6 +58,21 @@ def test_old_ones_are_not_found_and_go(where: Where) -> None:
     asyncio.run(main())
 
 
+def test_all_are_read_page_by_page(where: Where) -> None:
+    async def main() -> None:
+        async with where.open() as store:
+            await store.runs.keep([kept(f"run-{n}", f"key-{n % 2}") for n in (3, 1, 4, 0, 2)])
+            pages = [await store.runs.after(last, limit=2) for last in ("", "run-1", "run-3", "run-4")]
+            assert [[run.id for run in page] for page in pages] == [
+                ["run-0", "run-1"],
+                ["run-2", "run-3"],
+                ["run-4"],
+                [],
+            ]
+
+    asyncio.run(main())
+
+
 def test_keeping_nothing_changes_nothing(where: Where) -> None:
     async def main() -> None:
         async with where.open() as store:

@@ -48,6 +48,8 @@ class Folder:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.path = output.with_name(output.name + ".part")
+        self._planned = self.path / "plan.json"
+        self._bound = self.path / "bound.json"
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -66,11 +68,10 @@ class Folder:
     # ---- the plan -----------------------------------------------------------------------------
 
     def plan(self) -> Plan | None:
-        """What was found when the batch was begun; ``None`` where it was not."""
-        try:
-            data = json.loads((self.path / "plan.json").read_bytes())
-        except FileNotFoundError:
+        """What was found when the batch was begun; ``None`` where it was not, or never bound to anything."""
+        if not (self._bound.exists() and self._planned.exists()):
             return None
+        data = json.loads(self._planned.read_bytes())
         if data["format"] != FORMAT:
             raise ConfigError(f"{str(self.path)!r} was made by another version: begin anew with --restart")
         return Plan(InputMark(**data["mark"]), data["rows"], data["blocks"], data["bodies"])
@@ -96,7 +97,7 @@ class Folder:
         if not mark.fits(source):
             raise ConfigError(f"{str(source)!r} was changed while it was read")
         plan = Plan(mark, rows, blocks, bodies)
-        _write(self.path / "plan.json", {"format": FORMAT, **asdict(plan)})
+        _write(self._planned, {"format": FORMAT, **asdict(plan)})
         return plan
 
     def blocks(self) -> Iterator[Block]:
@@ -114,11 +115,10 @@ class Folder:
 
     def bind(self, bound: Mapping[str, str]) -> None:
         """Raises `ConfigError` that names the settings which are not what they were when the batch was begun."""
-        file = self.path / "bound.json"
-        if not file.exists():
-            _write(file, bound)
+        if not self._bound.exists():
+            _write(self._bound, bound)
             return
-        if changed := differences(json.loads(file.read_bytes()), bound):
+        if changed := differences(json.loads(self._bound.read_bytes()), bound):
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise ConfigError(
                 f"{str(self.path)!r} was begun with other settings: {', '.join(changed[:5])}{more} differ; "
@@ -135,7 +135,7 @@ class Folder:
 
     def remove(self) -> None:
         """The plan first: without it nobody takes what is left for a batch in progress."""
-        (self.path / "plan.json").unlink(missing_ok=True)
+        self._planned.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     # ---- the journals -------------------------------------------------------------------------

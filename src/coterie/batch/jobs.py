@@ -85,7 +85,8 @@ class Begun:
 
     def bind(self, config: Config) -> None:
         """Raises `ConfigError` for a method that does not exist, or settings that are not what they were."""
-        if self.plan.bodies < self.plan.rows and self.job.recipe.method not in config.methods:
+        only_bodies = 0 < self.plan.rows == self.plan.bodies
+        if not only_bodies and self.job.recipe.method not in config.methods:
             known = ", ".join(sorted(config.methods)) or "none"
             raise ConfigError(f"there is no method {self.job.recipe.method!r}; there are: {known}")
         self.folder.bind(bound_to(config, self.job.recipe, any_model=bool(self.plan.bodies)))

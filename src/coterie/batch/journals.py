@@ -56,7 +56,7 @@ class Tally:
         return cls(
             rows=1,
             failed=int(failed),
-            unanswered=int(failed and result["run"] is not None),
+            unanswered=int(failed and result["model"] is not None),
             known_usd=usage["known_cost_usd"],
             unpriced=int(usage["cost_usd"] is None),
         )

@@ -31,7 +31,10 @@ REPORT_S = 0.5
 """So often actors say how far they have come, and hear whether they are to stop."""
 
 TASKS_AN_ACTOR = 8
-"""Blocks are handed out in so many parts an actor, so that all actors end at about the same time."""
+MOST_BLOCKS = 64
+"""Blocks are handed out in so many parts an actor, or in parts of so many blocks, where that makes more: so all actors
+end at about the same time.
+"""
 
 STORE_BYTES = 100 * 2**20
 """Of a cluster that is started here: nothing but the blocks' places is kept in it."""
@@ -159,8 +162,9 @@ def _hand_out(ray: Any, board: Any, begun: Begun, config: Config, actors: int, a
     """Give every block that is not complete to an actor, and return when they have ended."""
     blocks = [{"block": json.dumps(block.to_json())} for block in begun.blocks()]
     job = replace(begun.job, source=begun.job.source.resolve(), output=begun.job.output.resolve(), restart=False)
+    parts = min(len(blocks), max(actors * TASKS_AN_ACTOR, len(blocks) // MOST_BLOCKS))
     try:
-        handed = ray.data.from_items(blocks, override_num_blocks=min(len(blocks), actors * TASKS_AN_ACTOR))
+        handed = ray.data.from_items(blocks, override_num_blocks=parts)
         asked = handed.map_batches(
             Blocks,
             fn_constructor_args=(board, job, config, at_once),

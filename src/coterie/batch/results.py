@@ -43,7 +43,10 @@ def failed(
     trace: Trace | None = None,
     failures: tuple[Failure, ...] = (),
 ) -> dict[str, Json]:
-    """A row without an answer, and why; `trace` is of the run that was made for it, if there was one."""
+    """A row without an answer, and why; `trace` is of the run that was made for it, if there was one.
+
+    Without a `model` nobody was asked, and nobody would be another time.
+    """
     finished = trace.finished if trace is not None else None
     usage = _usage(finished.usage, trace) if finished is not None and trace is not None else None
     return {

@@ -35,6 +35,7 @@ DIGITS = 4
 class By(StrEnum):
     """How weights are learned."""
 
+    PEOPLE = "people"
     PRD = "prd"
     PICO = "pico"
     UNIFORM = "uniform"
@@ -50,8 +51,15 @@ def reviewers(
     traces: Annotated[list[Path], typer.Argument(help="Files that ask --trace wrote, or folders of them (*.jsonl).")],
     *,
     by: Annotated[
-        By, typer.Option(help="Win rates (PRD), consistency (PiCO), or none, which shows the win rates alone.")
+        By,
+        typer.Option(
+            help="Win rates (PRD), consistency (PiCO), agreement with people's feedback, or none, which shows the win "
+            "rates alone."
+        ),
     ] = By.PRD,
+    feedback: Annotated[
+        list[Path] | None, typer.Option(help="With --by people: files of feedback on these runs. Repeat it.")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(help="Only runs of this method, by its name or kind (such as peer_blend).")
     ] = None,
@@ -76,7 +84,9 @@ def reviewers(
     read = _read(traces, method)
     if not read.reviews:
         raise ConfigError(_nothing(read, method))
-    learned = _learned(by, lowest, read.reviews, force)
+    if (by is By.PEOPLE) != bool(feedback):
+        raise ConfigError("--by people and --feedback belong together: the feedback is what is learned from")
+    learned = _learned(by, lowest, read.reviews, force, feedback or ())
     if out is not None:
         _write(out, learned, read)
     if json:
@@ -171,10 +181,13 @@ def _nothing(read: Read, method: str | None) -> str:
 # ---- learning ---------------------------------------------------------------------------------
 
 
-def _learned(by: By, lowest: float, reviews: Sequence[Review], force: bool) -> Learned:
-    from coterie.reviewers import PRD, PiCO, Uniform
+def _learned(by: By, lowest: float, reviews: Sequence[Review], force: bool, feedback: Sequence[Path]) -> Learned:
+    from coterie.outcomes.hearing import heard
+    from coterie.reviewers import PRD, People, PiCO, Uniform
 
     match by:
+        case By.PEOPLE:
+            return People(heard(feedback), lowest).learn(reviews, force=force)
         case By.PRD:
             return PRD(lowest=lowest).learn(reviews, force=force)
         case By.PICO:

@@ -1,4 +1,4 @@
-"""``coterie export``: trained parts in other formats."""
+"""``coterie export``: trained parts in other formats, and what the store gathered, as files to learn from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie.cli import screen
+from coterie.cli import export_gathered, screen
 from coterie.cli.sources import JsonOption
 from coterie.errors import ConfigError
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from coterie.judges.pair_ranker.agreement import Agreement
     from coterie.judges.pair_ranker.encoding import Pair
 
-app = typer.Typer(help="Write trained parts in other formats.", no_args_is_help=True)
+app = typer.Typer(help="Write trained parts in other formats, and what the store gathered.", no_args_is_help=True)
+app.command("feedback")(export_gathered.feedback)
+app.command("runs")(export_gathered.runs)
 
 MOST_PAIRS = 240
 
 
 @app.callback()
 def export() -> None:
-    """Write trained parts in other formats."""
+    """Write trained parts in other formats, and what the store gathered."""
 
 
 @app.command("pair-ranker")

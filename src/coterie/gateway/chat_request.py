@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from coterie.gateway.misfit import check_finite
 from coterie.gateway.refusal import Refusal
 
 MAX_MESSAGES = 10_000
@@ -164,6 +165,7 @@ def read(body: bytes) -> ChatRequest:
     except ValidationError as error:
         first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise _misfit(first["loc"], first["msg"], first["type"]) from None
+    check_finite(asked)
     _check(asked)
     return asked
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from coterie.gateway.misfit import misfit
+from coterie.gateway.misfit import check_finite, misfit
 from coterie.gateway.refusal import Refusal
 from coterie.types import Json
 
@@ -53,6 +53,7 @@ def read(body: bytes) -> EmbeddingRequest:
         asked = _READER.validate_json(body)
     except ValidationError as error:
         raise misfit(error) from None
+    check_finite(asked)
     if not asked.input and not isinstance(asked.input, str):
         raise Refusal(400, "input: there is nothing to embed", code="invalid_value", param="input")
     if asked.count > MOST_INPUTS:

@@ -103,8 +103,8 @@ async def _response(exchange: Exchange, ask: Ask, visit: Visit, request: Request
 
 async def unless_gone(work: Coroutine[Any, Any, T], request: Request) -> T:
     """What `work` returns; cancelled when the client goes away first. Raises `Refusal`."""
-    task, ended = asyncio.current_task(), False
-    assert task is not None
+    task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # a request is always one
+    ended = False
 
     def left(watch: asyncio.Future[None]) -> None:
         if not watch.cancelled():

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from typing_extensions import TypedDict
 
 from coterie.gateway.chat_request import MAX_MESSAGES, Wishes
-from coterie.gateway.misfit import misfit
+from coterie.gateway.misfit import check_finite, misfit
 
 _OPEN = ConfigDict(strict=True, extra="allow")
 
@@ -155,6 +155,8 @@ _TAGS |= {"thinking", "redacted_thinking"}
 def read(body: bytes) -> MessagesRequest:
     """The request in `body`. Raises `Refusal` that names a field that does not fit."""
     try:
-        return _READER.validate_json(body)
+        asked = _READER.validate_json(body)
     except ValidationError as error:
         raise misfit(error, _TAGS) from None
+    check_finite(asked)
+    return asked

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from coterie.gateway.refusal import Refusal
+from coterie.types import Json
 
 LONGEST_TAG = 60
 
@@ -28,6 +30,35 @@ def misfit(error: ValidationError, tags: frozenset[str] = frozenset()) -> Refusa
     param = _param(found["loc"], tags)
     code = "missing_parameter" if kind == "missing" else "invalid_value"
     return Refusal(400, f"{param}: {said}" if param else said, code=code, param=param or None)
+
+
+def check_finite(asked: BaseModel) -> None:
+    """Raises `Refusal` for a number that JSON has no word for: ``NaN``, ``Infinity``, or ``1e999``, which is read as it.
+
+    A field that nobody here knows has no type that would refuse it, and is passed on to endpoints in JSON.
+    """
+    for name in asked.model_fields_set:
+        if (found := _endless(getattr(asked, name))) is not None:
+            param = _param((name, *found), frozenset())
+            raise Refusal(400, f"{param}: Input should be a finite number", code="invalid_value", param=param or None)
+
+
+def _endless(value: Json | BaseModel) -> tuple[str | int, ...] | None:
+    """The steps to the first number in `value` that is not finite."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else ()
+    if isinstance(value, BaseModel):
+        value = value.__dict__
+    if isinstance(value, dict):
+        return _first_endless(value.items())
+    return _first_endless(enumerate(value)) if isinstance(value, list) else None
+
+
+def _first_endless(items: Iterable[tuple[str | int, Json]]) -> tuple[str | int, ...] | None:
+    for step, item in items:
+        if not isinstance(item, (str, int)) and (found := _endless(item)) is not None:
+            return step, *found
+    return None
 
 
 def _param(loc: Sequence[str | int], tags: frozenset[str]) -> str:

@@ -34,11 +34,17 @@ class ModelDetails(TypedDict):
     """The JSON Schema of `coterie` in a request to it."""
 
 
+class EmbeddingDetails(TypedDict):
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    embeddings: Literal[True]
+    """It answers `/v1/embeddings`, and nothing else."""
+
+
 class ModelWithDetails(ModelEntry):
     """A model, and what a request may set of it."""
 
     __pydantic_config__ = CLOSED  # type: ignore[misc]
-    coterie: ModelDetails
+    coterie: ModelDetails | EmbeddingDetails
 
 
 OPERATIONS = (

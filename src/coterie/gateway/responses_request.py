@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from coterie.gateway import responses_input, responses_tools
 from coterie.gateway.chat_request import ChatRequest, Wishes
+from coterie.gateway.misfit import check_finite
 from coterie.gateway.refusal import Refusal
 from coterie.gateway.responses_misfit import misfit
 from coterie.types import Json
@@ -142,6 +143,7 @@ def read(body: bytes) -> tuple[ResponsesRequest, ChatRequest]:
         asked = ResponsesRequest.model_validate(document)
     except ValidationError as error:
         raise misfit(error) from None
+    check_finite(asked)
     _check(asked)
     return asked, _chat(asked)
 

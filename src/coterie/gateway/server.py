@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
 import socket
@@ -124,12 +123,6 @@ class Server(uvicorn.Server):
             log.warning("the configuration was read again")
 
     # ---- starting and ending ------------------------------------------------------------------
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if threading.current_thread() is threading.main_thread():  # the process is the server's own
-            gc.collect()
-            gc.freeze()  # what is there now stays, so no collection looks at it again
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Every request under way has been answered, or told that it will not be."""

@@ -106,18 +106,27 @@ def _serve_together(config: Config, how: Serving, load: Load, sockets: list[sock
 
     with metrics_folder():
         _check_installed()
+        from coterie.gateway import collector
+        from coterie.gateway.desk import Desk
         from coterie.gateway.logs import JsonLines
 
+        Desk(config)
+        collector.settle()  # what no worker's collector looks at stays in memory that all workers share
         plain = logging.StreamHandler()  # lines on a thread of their own would be lost in a fork
         plain.setFormatter(JsonLines())
         logging.getLogger().addHandler(plain)
+
+        def again() -> Config:
+            made = load()
+            Desk(made)  # what cannot be served is refused here, once, and not by each worker
+            return made
 
         def work(given: Config, parent: int) -> None:
             logging.getLogger().removeHandler(plain)
             _serve(given, how, load, sockets, parent)
 
         try:
-            Workers(how.workers, work, config, load, sockets, how.drain_s + how.notice_s).run()
+            Workers(how.workers, work, config, again, sockets, how.drain_s + how.notice_s).run()
         finally:
             logging.getLogger().removeHandler(plain)
 

@@ -92,7 +92,7 @@ class Calls:
     """Tells of calls: whom they went to, what was asked, what came back."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint], contents: bool = False) -> None:
-        self._places = {name: _place(spec) for name, spec in endpoints.items()}
+        self._places = {name: place(spec) for name, spec in endpoints.items()}
         self._contents = contents
 
     def of(self, trace: Trace) -> Iterator[tuple[str, Planned]]:
@@ -131,7 +131,7 @@ def _operation(call: Call) -> str:
     return "score" if isinstance(call.outcome, Scores) else "chat"
 
 
-def _place(spec: Endpoint) -> Mapping[str, Any]:
+def place(spec: Endpoint) -> Mapping[str, Any]:
     """Where a member is asked, and in which provider's manner. Nothing of an address but host and port is told."""
     url = urlsplit(getattr(spec, "base_url", ""))
     if not url.hostname:

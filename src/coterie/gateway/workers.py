@@ -34,7 +34,7 @@ PAUSE_S = 1.0
 """A worker that died sooner than this is replaced only after as long."""
 
 CANNOT_START = 3
-"""uvicorn's exit status of a server that could not start: another would fail in the same way."""
+"""The exit status of a server that could not start, uvicorn's too: another would fail in the same way."""
 
 KILL_S = 10.0
 """So much later than it should, a worker that does not end is killed."""
@@ -119,7 +119,11 @@ class Workers:
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
         os.close(self._held)
-        self._work(self._config, self._parent)
+        try:
+            self._work(self._config, self._parent)
+        except CoterieError as error:
+            log.error("a worker cannot serve: %s", error)
+            sys.exit(CANNOT_START)
 
     def _bury(self) -> None:
         """Those that died are replaced, unless they were told to."""

@@ -1,8 +1,8 @@
 """Reviewers' weights, learned offline out of recorded traces: who is to count how much when members judge each other.
 
-Every way to learn is a frozen dataclass with a method ``learn(reviews, force=False)`` that returns a `Learned`. All of
-them rest on one assumption: who answers well reviews well. Nothing in a trace proves it; `Learned.trusted` says
-how far reviewers that answer well also side with the others.
+Every way to learn is a frozen dataclass with a method ``learn(reviews, force=False)`` that returns a `Learned`. PRD and
+PiCO rest on one assumption: who answers well reviews well. Nothing in a trace proves it; `Learned.trusted` says
+how far reviewers that answer well also side with the others. `People` goes by what users said instead.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Protocol
 
 from coterie.reviewers.agreement import agreements
 from coterie.reviewers.learned import LEAST_PEERS, LEAST_REVIEWS, Learned, Row
+from coterie.reviewers.people import LEAST_PAIRS, People
 from coterie.reviewers.pico import PiCO
 from coterie.reviewers.prd import PRD
 from coterie.reviewers.reviews import Battle, Review, reviews_of
@@ -26,16 +27,18 @@ class Learner(Protocol):
     def learn(self, reviews: Iterable[Review], *, force: bool = False) -> Learned: ...
 
 
-LEARNERS: Mapping[str, type[Learner]] = {"pico": PiCO, "prd": PRD, "uniform": Uniform}
+LEARNERS: Mapping[str, type[Learner]] = {"people": People, "pico": PiCO, "prd": PRD, "uniform": Uniform}
 
 __all__ = [
     "LEARNERS",
+    "LEAST_PAIRS",
     "LEAST_PEERS",
     "LEAST_REVIEWS",
     "PRD",
     "Battle",
     "Learned",
     "Learner",
+    "People",
     "PiCO",
     "Question",
     "Review",

@@ -103,7 +103,7 @@ def made(
     raised = [row.reviewer for row in ordered if row.weight > row.raw]
     clamped = [f"raised to {lowest:g}: {', '.join(raised)}"] if raised else []
     learned = Learned(by, ordered, (*notes, *clamped))
-    doubtful = by != "uniform" and (learned.trusted is None or learned.trusted < TRUSTED)
+    doubtful = by in ("pico", "prd") and (learned.trusted is None or learned.trusted < TRUSTED)
     return replace(learned, notes=(*learned.notes, DOUBTFUL)) if doubtful else learned
 
 

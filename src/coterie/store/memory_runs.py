@@ -47,6 +47,9 @@ class MemoryRuns:
         kept = self._runs.get(run)
         return None if kept is None else kept.scope
 
+    async def after(self, run: str, limit: int = 100) -> Sequence[KeptRun]:
+        return [self._runs[id_] for id_ in sorted(id_ for id_ in self._runs if id_ > run)[:limit]]
+
     async def drop(self, before: float) -> int:
         gone = 0
         while self._runs and next(iter(self._runs.values())).made_at < before:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from coterie.store.plain import checked
 from coterie.store.schema import RUN
@@ -43,10 +44,12 @@ class SqlRuns:
     async def find(self, run: str, scope: str, since: float) -> KeptRun | None:
         found = select(RUN).where(RUN.c.id == checked(run, "a run's id"), RUN.c.scope == scope, RUN.c.made_at >= since)
         row = await self.transactions.read(lambda connection: connection.execute(found).one_or_none())
-        if row is None:
-            return None
-        trace: str = row.trace
-        return KeptRun(row.id, row.scope, row.made_at, lambda: trace.split("\n"), len(trace))
+        return None if row is None else _kept(row)
+
+    async def after(self, run: str, limit: int = 100) -> Sequence[KeptRun]:
+        found = select(RUN).where(RUN.c.id > run).order_by(RUN.c.id).limit(limit)
+        rows = await self.transactions.read(lambda connection: connection.execute(found).all())
+        return [_kept(row) for row in rows]
 
     async def drop(self, before: float) -> int:
         old = select(RUN.c.id).where(RUN.c.made_at < before).limit(BATCH)
@@ -61,6 +64,11 @@ class SqlRuns:
         if gone:
             await self.transactions.wipe()
         return gone
+
+
+def _kept(row: Row[Any]) -> KeptRun:
+    trace: str = row.trace
+    return KeptRun(row.id, row.scope, row.made_at, lambda: trace.split("\n"), len(trace))
 
 
 def _row(run: KeptRun) -> dict[str, str | float]:
