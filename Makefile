@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check docs bench ray clean
+.PHONY: demo test check docs bench soak ray clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmar
 	$(BIN)/python benchmarks/blending.py --write
 	$(BIN)/python benchmarks/pair_ranker_cpu.py --write
 	$(BIN)/python benchmarks/routers.py --write
+	$(BIN)/python benchmarks/gateway.py --write
+
+soak: $(VENV)/installed  ## 100,000 requests of all kinds to the gateway; its memory stands in docs/benchmarks/gateway.md
+	$(BIN)/python benchmarks/gateway.py --soak --write
 
 ray: pyproject.toml  ## the tests of batches on Ray, which is too large for the other environment
 	$(PYTHON) -m venv $(VENV)-ray

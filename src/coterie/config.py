@@ -138,6 +138,8 @@ class GatewaySettings:
     keep_runs_h: float | None = 1.0
     """Hours in which a run's trace can be fetched by the key that made it; ``off`` keeps none. They lie in the store
     where that keeps texts, and otherwise in memory."""
+    max_depth: int = 4
+    """Gateways that may stand behind each other: one whose member is itself asks itself no more often."""
     max_requests: int = 512
     """Requests that ask members under way at once, in one process."""
     max_waiting: int = 512
@@ -170,7 +172,7 @@ class GatewaySettings:
 
 def _check_bounds(settings: GatewaySettings) -> None:
     """Raises `ValueError` for bounds under which nobody could be served."""
-    for name, least in (("max_requests", 1), ("max_waiting", 0), ("max_bodies_mib", 32)):
+    for name, least in (("max_depth", 1), ("max_requests", 1), ("max_waiting", 0), ("max_bodies_mib", 32)):
         if getattr(settings, name) < least:
             raise ValueError(f"{name} must be at least {least}, not {getattr(settings, name)!r}")
     if not 0 <= settings.max_wait_s < math.inf:

@@ -15,7 +15,7 @@ import openai
 import pytest
 
 from coterie.config import ApiKey, Config, GatewaySettings
-from coterie.decisions import Best
+from coterie.decisions import Best, Threshold
 from coterie.gateway.keys import hashed
 from coterie.members.scripted import Reply, ScriptedMember
 from coterie.methods.peer_blend import PeerBlend
@@ -231,3 +231,13 @@ def test_feedback_counts_to_the_keys_rate() -> None:
         refused = say(running, id=id_, rating=0.0)
         assert code(refused) == (429, "rate_limit_exceeded")
         assert int(refused.headers["retry-after"]) >= 1
+
+
+def test_a_configuration_that_cannot_answer_says_so_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    members = {name: ScriptedMember(name, ("x",)) for name in ("a", "b")}  # of neither is a price known
+    route = Route(PickLLM(), ("a", "b"), Threshold(0.5))
+    with GatewayServer(Config(members, {"default": route})) as running, pytest.raises(openai.APIError) as caught:
+        ask(running)
+    assert caught.value.code == "misconfigured"
+    assert "price" in caplog.text
+    assert "price" not in str(caught.value)

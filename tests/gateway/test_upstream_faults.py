@@ -31,7 +31,7 @@ from watched_gateway import soon
 QUESTION = "What did Zanzibarquux say in confidence?"
 SECRET = "sk-upstream-Wobblequux"
 KEY, OTHER_KEY = create(), create()
-TIMEOUT_S = 0.2
+TIMEOUT_S = 0.15
 """Of members that hang."""
 
 HUNG_S = 0.4
@@ -133,14 +133,14 @@ def chunk(text: str) -> bytes:
     return b'data: {"choices": [{"index": 0, "delta": {"content": "%b"}}]}\n\n' % text.encode()
 
 
-WRITTEN = "It is Paris"
+WRITTEN = "It is Paris"  # in two pieces: "It is" and " Paris"
 STREAMED: dict[str, tuple[Reply, str]] = {
-    "breaks": (Reply(WRITTEN, pieces=8, die_after_pieces=5), "answer_withdrawn"),
+    "breaks": (Reply(WRITTEN, pieces=2, die_after_pieces=1), "answer_withdrawn"),
     "just ends": (Reply(WRITTEN, finish_reason=None, done=False), "answer_withdrawn"),
     "just ends, and closes": (Reply(WRITTEN, finish_reason=None, done=False, chunked=False), "answer_withdrawn"),
-    "says an error": (Reply(WRITTEN, pieces=8, error=WORDS, error_after_pieces=5), "answer_withdrawn"),
+    "says an error": (Reply(WRITTEN, pieces=2, error=WORDS, error_after_pieces=1), "answer_withdrawn"),
     "says nonsense": (Reply(body=chunk(WRITTEN) + b"data: {]\n\ndata: [DONE]\n\n"), "answer_withdrawn"),
-    "hangs": (Reply(WRITTEN, pieces=8, hang_after_pieces=5), "answer_withdrawn"),
+    "hangs": (Reply(WRITTEN, pieces=2, hang_after_pieces=1), "answer_withdrawn"),
     "says nothing": (Reply("", done=False, finish_reason=None), "upstream_failed"),
     "says no word": (Reply(""), "upstream_failed"),
 }
@@ -168,7 +168,7 @@ def _config(upstream: FaultServer) -> Config:
             timeout_s=HUNG_S if name == "hangs for long" else TIMEOUT_S if "hang" in name else 5.0,
         )
     methods: dict[str, Method] = {name: PeerBlend((name, "a", "b"), final="select") for name in EVERY}
-    methods |= {f"{name}/all": PeerBlend((name, "a", "b")) for name in ("hangs for long",)}
+    methods["hangs for long"] = PeerBlend(("hangs for long", "a", "b"))
     methods |= {f"{name}/at the end": PeerBlend(("a", "b"), aggregator=name) for name in STREAMED}
     keys = (ApiKey("one", hashed(KEY)), ApiKey("other", hashed(OTHER_KEY)))
     return Config(members, methods, gateway=GatewaySettings(keys, breaker=None))
@@ -236,7 +236,8 @@ def test_a_fault_is_an_error_in_every_interface(
         assert response.headers["x-should-retry"] == ("true" if fault.again else "false")
         assert response.headers.get("retry-after") == fault.retry_after
         assert fault.says in message
-        assert ("Zanzibarquux" in response.text) <= (fault.code == "upstream_refused"), "only its own words come back"
+        if fault.code != "upstream_refused":
+            assert "Zanzibarquux" not in response.text, "who speaks of itself is not quoted"
         assert not leaked(server, upstream, response.text + str(response.headers))
 
 
@@ -252,11 +253,11 @@ def test_a_blend_answers_without_whoever_fails(http: httpx2.Client, name: str) -
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_hangs_costs_its_timeout_once(http: httpx2.Client, stream: bool) -> None:
     began = time.monotonic()
-    response = ask(http, "coterie/hangs for long/all", stream=stream)
+    response = ask(http, "coterie/hangs for long", stream=stream)
     took_s = time.monotonic() - began
     assert response.status_code == 200
     assert "Paris, says" in response.text
-    assert HUNG_S <= took_s < 1.6 * HUNG_S, "not again for each try, each stage and each interface"
+    assert HUNG_S <= took_s < 1.9 * HUNG_S, "not again for each try, each stage and each interface"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -324,7 +325,9 @@ def test_an_aggregator_that_goes_wrong_is_noticed_and_a_settled_answer_does_with
 # ---- what is told elsewhere -------------------------------------------------------------------
 
 
-def test_no_secret_stands_in_metrics_and_logs(server: GatewayServer, upstream: FaultServer, http: httpx2.Client) -> None:
+def test_no_secret_stands_in_metrics_and_logs(
+    server: GatewayServer, upstream: FaultServer, http: httpx2.Client
+) -> None:
     written = io.StringIO()
     quick = [name for name in EVERY if "hang" not in name]
     with logs.started(written):

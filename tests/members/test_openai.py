@@ -315,6 +315,12 @@ def test_an_unknown_price_is_an_unknown_cost_unless_the_endpoint_tells() -> None
         assert say(member(server, "tells")).usage.cost_usd == 0.25
 
 
+@pytest.mark.parametrize("cost", [-1.0, True, "free", None, float("inf")])
+def test_a_cost_that_cannot_be_is_unknown(cost: Any) -> None:
+    with FaultServer({"tells": Reply(usage={"prompt_tokens": 1, "completion_tokens": 1, "cost": cost})}) as server:
+        assert say(member(server, "tells")).usage.cost_usd is None
+
+
 def test_a_price_without_counts_is_an_unknown_cost() -> None:
     with FaultServer({"mini": Reply(usage=None)}) as server:
         assert say(member(server, price=Price(1.0, 2.0))).usage == Usage(1, None, None, None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from coterie.answer import Answer
 from coterie.committee import Committee
-from coterie.errors import CoterieError, NoAnswer, RouterError, StoreError
+from coterie.errors import ConfigError, CoterieError, NoAnswer, RouterError, StoreError
 from coterie.gateway import completions
 from coterie.gateway.accounts import Used
 from coterie.gateway.keys import Caller, Keys
@@ -79,6 +79,10 @@ class Ask:
             log.error("a request to %s failed: %s", self.order.model.id, error)
             said = "a router or the store that this model needs is out of reach"
             return Refusal(503, said, code="unavailable", retry_after_s=BUSY_S)
+        if isinstance(error, ConfigError):  # it speaks of the configuration: of members, prices and files
+            log.error("a request to %s failed: %s", self.order.model.id, error)
+            said = f"{self.order.model.id} is not configured so that it can answer this; the gateway's log says why"
+            return Refusal(500, said, code="misconfigured", spent=True)
         log.error("a request to %s failed: %s", self.order.model.id, type(error).__name__)
         return Refusal(500, f"the request failed ({type(error).__name__})", code="internal", spent=True)
 

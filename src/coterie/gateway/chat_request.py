@@ -114,6 +114,9 @@ class Wishes(BaseModel):
     """`settled` streams an answer once it is certain, so that none is ever withdrawn."""
 
 
+NO_WISHES = Wishes()
+
+
 class ChatRequest(BaseModel):
     """One request. Fields that are not named here are kept as they came."""
 
@@ -144,7 +147,7 @@ class ChatRequest(BaseModel):
 
     @property
     def wishes(self) -> Wishes:
-        return self.coterie or Wishes()
+        return self.coterie or NO_WISHES
 
     @property
     def include_usage(self) -> bool:

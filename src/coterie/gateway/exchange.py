@@ -23,6 +23,7 @@ from coterie.gateway.refusal import Refusal
 from coterie.gateway.service import Service
 from coterie.gateway.streaming import Writer
 from coterie.gateway.visit import Visit
+from coterie.members import depth
 from coterie.types import Json
 
 if TYPE_CHECKING:
@@ -74,12 +75,22 @@ class Endpoint:
         caller = self.desk.service.keys.admit(request.headers)
         visit = Visit.of(scope)
         visit.key = caller.id
+        depth.DEPTH.set(_depth(request.headers.get(depth.HEADER, "0"), self.desk.service.config.gateway.max_depth))
         with self.desk.bodies.share() as share:
             exchange = self.read(await bodies.read(request, share))
             async with self.desk.place(caller.key, receive) as service:
                 ask = _ask(exchange, service, visit, request.headers)
                 response = await _response(exchange, ask, visit, request)
                 await response(scope, receive, send)
+
+
+def _depth(said: str, most: int) -> int:
+    """How deep the calls made here are. Raises `Refusal` where that is too deep."""
+    if not (said.isascii() and said.isdigit() and len(said) < 4):
+        raise Refusal(400, f"{depth.HEADER} is a small number, not {said!r:.20}", code="invalid_value")
+    if int(said) >= most:
+        raise Refusal(400, f"{said} gateways stand before this one: is one of them its own member?", code="too_deep")
+    return int(said) + 1
 
 
 def _ask(exchange: Exchange, service: Service, visit: Visit, headers: Mapping[str, str]) -> Ask:

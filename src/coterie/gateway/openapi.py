@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ interface's form, and `x-should-retry`. A path with nothing behind it answers 40
 405 with `allow`. A client that goes away ends what was begun for it."""
 
 _SCHEMAS = "#/components/schemas/"
+_RESPONSES = "#/components/responses/"
 
 
 def document(keyed: bool = True) -> dict[str, Any]:
@@ -96,6 +97,7 @@ def document(keyed: bool = True) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": dict(_refusals(forms)),
             "headers": {name: _header(name) for name in HEADERS},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -112,9 +114,9 @@ Forms = Mapping[int, dict[str, Any]]
 
 
 def _operation(operation: Operation, forms: Forms) -> dict[str, Any]:
-    refused = operation.refusals | ANYWHERE | (KEYED if operation.needs_key else frozenset())
+    refused = _refused(operation)
     answers = {status: _answer(said, forms) for status, said in operation.answers.items()}
-    refusals = {status: _refusal(status, operation, forms) for status in refused if status not in answers}
+    refusals = {status: {"$ref": _RESPONSES + _name(operation, status)} for status in refused if status not in answers}
     told: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -157,15 +159,24 @@ def _event(said: Said, forms: Forms) -> dict[str, Any]:
     return {"type": "object", "properties": fields, "required": ["data"]}
 
 
-def _refusal(status: int, operation: Operation, forms: Forms) -> dict[str, Any]:
-    return {
-        "description": WHY[status],
-        "headers": _headers((*ON_ALL, *ON_REFUSALS.get(status, ("x-should-retry",)))),
-        "content": {JSON: {"schema": forms[id(operation.error)]}},
-    }
+def _refused(operation: Operation) -> frozenset[int]:
+    return operation.refusals | ANYWHERE | (KEYED if operation.needs_key else frozenset())
 
 
-def _headers(names: tuple[str, ...]) -> dict[str, Any]:
+def _name(operation: Operation, status: int) -> str:
+    """Interfaces with one form of errors share their refusals."""
+    return f"{operation.error.__name__}{status}"
+
+
+def _refusals(forms: Forms) -> Iterator[tuple[str, dict[str, Any]]]:
+    for operation in OPERATIONS:
+        for status in sorted(_refused(operation)):
+            headers = _headers((*ON_ALL, *ON_REFUSALS.get(status, ("x-should-retry",))))
+            content = {JSON: {"schema": forms[id(operation.error)]}}
+            yield _name(operation, status), {"description": WHY[status], "headers": headers, "content": content}
+
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 

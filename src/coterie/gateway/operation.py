@@ -100,7 +100,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     examples: Mapping[str, Json] = field(default_factory=dict)
     """Requests to a configuration that has a method `default`, each with a name."""
-    error: Any = ErrorBody
+    error: type = ErrorBody
     needs_key: bool = True
     tag: str = field(default="gateway", kw_only=True)
 

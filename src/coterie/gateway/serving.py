@@ -110,7 +110,7 @@ def _serve_together(config: Config, how: Serving, load: Load, sockets: list[sock
         from coterie.gateway.desk import Desk
         from coterie.gateway.logs import JsonLines
 
-        Desk(config)
+        Desk(config)  # raises what no worker could serve
         collector.settle()  # what no worker's collector looks at stays in memory that all workers share
         plain = logging.StreamHandler()  # lines on a thread of their own would be lost in a fork
         plain.setFormatter(JsonLines())

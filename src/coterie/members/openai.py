@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from coterie.errors import ConfigError, MemberError
-from coterie.members import openai_answer
+from coterie.members import depth, openai_answer
 from coterie.members.openai_answer import Gathered
 from coterie.members.prompting import FewShot
 from coterie.members.retry_after import may_retry, retry_after_s
@@ -173,8 +173,7 @@ class OpenAIModel:
     async def _post(self, body: bytes, emit: Emit | None) -> Gathered:
         began = time.perf_counter()
         data = body if len(body) < LARGE_BYTES else io.BytesIO(body)
-        parent = TRACEPARENT.get()
-        headers = {**self._headers, "traceparent": parent} if parent else self._headers
+        headers = {**self._headers, **_on_the_way()}
         async with self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy) as response:
             if response.status >= 400:
                 raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
@@ -269,6 +268,12 @@ class OpenAIModel:
             if secret and len(secret) >= 4:
                 message = message.replace(secret, "***")
         return message if len(message) <= LONGEST_ERROR else f"{message[:LONGEST_ERROR]}…"
+
+
+def _on_the_way() -> Mapping[str, str]:
+    """Headers by which whoever comes next knows what the request has passed through."""
+    given = {"traceparent": TRACEPARENT.get(), depth.HEADER: depth.DEPTH.get()}
+    return {name: str(value) for name, value in given.items() if value}
 
 
 def _take(gathered: Gathered, data: bytes, emit: Emit | None, began: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -177,12 +178,14 @@ def _usage(reported: Mapping[str, Json], price: Price | None = None) -> Usage:
     completion = _count(reported.get("completion_tokens"))
     cached = _count(_mapping(reported.get("prompt_tokens_details")).get("cached_tokens")) or 0
     reasoning = _count(_mapping(reported.get("completion_tokens_details")).get("reasoning_tokens")) or 0
-    cost = reported.get("cost")
-    if price is not None:
-        cost_usd = price.cost_usd(prompt, completion, cached)
-    else:
-        cost_usd = float(cost) if isinstance(cost, int | float) else None
+    cost_usd = _cost(reported.get("cost")) if price is None else price.cost_usd(prompt, completion, cached)
     return Usage(1, prompt, completion, cost_usd, cached, reasoning)
+
+
+def _cost(reported: Json) -> float | None:
+    """What an endpoint says that it cost, where that can be true: nobody is paid for asking."""
+    plain = isinstance(reported, int | float) and not isinstance(reported, bool)
+    return float(reported) if plain and 0 <= reported < math.inf else None
 
 
 def _joined(pieces: Sequence[str]) -> str:
