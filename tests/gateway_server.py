@@ -16,6 +16,7 @@ from typing import Self
 from coterie.config import Config
 from coterie.gateway.app import application
 from coterie.gateway.desk import Desk
+from coterie.gateway.protocol import BoundedProtocol
 from coterie.gateway.server import Server
 from coterie.gateway.serving import settings
 
@@ -23,7 +24,7 @@ from coterie.gateway.serving import settings
 class GatewayServer:
     """Serves a committee while it is entered."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, protocol: type[BoundedProtocol] = BoundedProtocol) -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
@@ -31,7 +32,9 @@ class GatewayServer:
         self.base_url = f"{self.url}/v1"
         self.desk = Desk(config)
         app = application(config, self.desk)
-        self._server = Server(settings(app, "127.0.0.1", self.port), self.desk, drain_s=2)
+        how = settings(app, "127.0.0.1", self.port)
+        how.http = protocol
+        self._server = Server(how, self.desk, drain_s=2)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="gateway", daemon=True)
 
     def __enter__(self) -> Self:

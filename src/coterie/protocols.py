@@ -521,7 +521,8 @@ class Learner(Router, Protocol):
 
     @property
     def journal(self) -> str:
-        """The journal that its lessons stand in: the same for equal learners, and only for them."""
+        """The journal that its lessons stand in: the same for equal learners. Others share it only where a name that was
+        given to both says so."""
         ...
 
     async def features(self, request: Request, run: Run) -> Json:

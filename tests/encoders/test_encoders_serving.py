@@ -92,7 +92,8 @@ def test_an_endpoint_takes_several_batches_at_once() -> None:
 
 def test_a_text_that_comes_as_the_last_batch_ends_is_computed_too() -> None:
     async def go() -> None:
-        served = Served(Counter(), 2)
+        counter = Counter()
+        served = Served(counter, 2)
 
         async def asks(n: int) -> None:
             for k in range(20):
@@ -101,6 +102,7 @@ def test_a_text_that_comes_as_the_last_batch_ends_is_computed_too() -> None:
         async with asyncio.timeout(10):
             await asyncio.gather(*(asks(n) for n in range(5)))
         await served.close()
+        assert sum(map(len, counter.batches)) == 100
 
     asyncio.run(go())
 

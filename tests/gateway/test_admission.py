@@ -89,6 +89,12 @@ def refusal(response: httpx2.Response) -> tuple[int, str]:
     return response.status_code, response.json()["error"]["code"]
 
 
+HEAD = (
+    f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {FREE}\r\n"
+    f"Content-Type: application/json\r\nContent-Length: {20 << 20}\r\n\r\n"
+).encode()
+
+
 # ---- places -----------------------------------------------------------------------------------
 
 
@@ -211,6 +217,10 @@ def test_who_finds_no_place_waits_and_who_finds_no_room_to_wait_is_told_to_come_
             began = time.monotonic()
             assert refusal(await clients.ask("slow")) == (503, "overloaded")
             assert time.monotonic() - began < 0.1
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(HEAD)
+            assert b" 503 " in await asyncio.wait_for(reader.readline(), 1), "its body is not waited for"
+            writer.close()
             assert [(await task).status_code for task in let_in] == [200] * 4
 
     asyncio.run(main())
@@ -312,12 +322,8 @@ def test_bodies_that_together_are_too_large_are_refused_and_their_room_is_given_
 
 def test_a_body_that_is_still_arriving_counts(server: GatewayServer) -> None:
     size = 20 << 20
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {FREE}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
-    ).encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as slow:
-        slow.sendall(head + b" " * (size - 1))
+        slow.sendall(HEAD + b" " * (size - 1))
         assert server.within(5, lambda desk: desk.bodies.held_bytes >= size - (1 << 20))
         with httpx2.Client(base_url=server.base_url, timeout=10) as http:
             large = json.dumps(body("slow")).encode() + b" " * size

@@ -91,6 +91,10 @@ class Begun:
             raise ConfigError(f"there is no method {self.job.recipe.method!r}; there are: {known}")
         self.folder.bind(bound_to(config, self.job.recipe, any_model=bool(self.plan.bodies)))
 
+    def look(self, watch: Watch = lambda what, done, total: None, *, retry: bool) -> None:
+        """Afterwards it is known how far it has come, whoever wrote the journals; `retry` as of `Folder.kept`."""
+        self.tally, self.complete = self.folder.tally(self.plan, watch, retry=retry)
+
     def blocks(self) -> Iterator[Block]:
         """Those that are not complete."""
         return (block for block in self.folder.blocks() if not self.complete[block.number])
@@ -143,8 +147,10 @@ def begun(job: Job, watch: Watch) -> Iterator[Begun]:
     sources.opened(job.source, job.recipe.columns).__exit__(None, None, None)  # nothing is made for one that is none
     with folder.held():
         plan = _planned(job, folder)
-        tally, complete = folder.tally(plan, watch, retry=job.retry_failed)
-        yield Begun(job, folder, plan, tally, complete, tally.unanswered)
+        found = Begun(job, folder, plan)
+        found.look(watch, retry=job.retry_failed)
+        found.unanswered_before = found.tally.unanswered
+        yield found
 
 
 def _planned(job: Job, folder: Folder) -> Plan:

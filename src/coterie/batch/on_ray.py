@@ -61,10 +61,11 @@ def run(begun: Begun, config: Config, cluster: Cluster, told: Callable[[], None]
         work = threading.Thread(target=_hand_out, args=(ray, board, begun, config, cluster.actors, at_once))
         work.start()
         _watch(ray, board, work, begun, told)
-        tally, reason, defect = ray.get(board.look.remote())
-    begun.tally = tally
+        begun.tally, reason, defect = ray.get(board.look.remote())
     if defect is not None:
         raise defect
+    if not reason:
+        begun.look(retry=False)  # an actor that died had not said all
     return str(reason)
 
 

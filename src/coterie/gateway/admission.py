@@ -43,6 +43,11 @@ class Admission:
             elif not places.taken:
                 del self._of_keys[id_]
 
+    def check(self) -> None:
+        """Raises `Refusal` where neither a place nor room to wait is left: no body is read for nothing."""
+        if self._waiting >= self.settings.max_waiting and self._places.full:
+            raise self._full()
+
     async def enter(self, key: ApiKey | None, receive: Receive | None) -> None:
         """Afterwards a request of `key` has its place. `receive` tells that its client has gone away.
 
@@ -56,12 +61,15 @@ class Admission:
             return
         try:
             if not await self._wait(self._places, self.settings.max_waiting, receive, ends_s):
-                said = "the gateway has as many requests under way as it takes"
-                raise Refusal(503, said, code="overloaded", retry_after_s=self._places.wait_s)
+                raise self._full()
         except BaseException:
             if own is not None:
                 own.give_back()
             raise
+
+    def _full(self) -> Refusal:
+        said = "the gateway has as many requests under way as it takes"
+        return Refusal(503, said, code="overloaded", retry_after_s=self._places.wait_s)
 
     async def _wait_for_own(self, own: Places, key: ApiKey, receive: Receive | None, ends_s: float) -> None:
         """As many of a key's requests wait as may be under way, so that one key does not fill the waiting room."""

@@ -65,7 +65,7 @@ def application(config: Config, desk: Desk | None = None) -> ASGIApp:
         Route("/health/live", _live, methods=["GET"]),
         Route("/health/ready", _Ready(desk).told, methods=["GET"]),
     ]
-    return Guarded(Router(routes, default=_absent, lifespan=life), watchers=watching)
+    return Guarded(Router(routes, redirect_slashes=False, default=_absent, lifespan=life), watchers=watching)
 
 
 class _Models:

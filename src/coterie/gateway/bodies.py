@@ -23,7 +23,7 @@ BODY_S = 60.0
 """A client may take so long to send one."""
 
 
-async def read(request: Request, share: Share | None = None) -> bytes:
+async def read(request: Request, share: Share | None = None, within_s: float = BODY_S) -> bytes:
     """The request's body, for which `share` has room. Raises `Refusal`: no JSON by its own account, too large, too
     slow, or one too many."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -33,10 +33,10 @@ async def read(request: Request, share: Share | None = None) -> bytes:
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise _too_large()
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(within_s):
             return await _within_bounds(request, share)
     except TimeoutError:
-        raise Refusal(408, f"the body did not arrive within {BODY_S:g} s", code="body_timeout") from None
+        raise Refusal(408, f"the body did not arrive within {within_s:g} s", code="body_timeout") from None
 
 
 async def _within_bounds(request: Request, share: Share | None) -> bytes:

@@ -75,6 +75,7 @@ class Endpoint:
         caller = self.desk.service.keys.admit(request.headers)
         visit = Visit.of(scope)
         visit.key = caller.id
+        self.desk.admission.check()
         depth.DEPTH.set(_depth(request.headers.get(depth.HEADER, "0"), self.desk.service.config.gateway.max_depth))
         with self.desk.bodies.share() as share:
             exchange = self.read(await bodies.read(request, share))

@@ -5,17 +5,8 @@ To publish another operation is to describe it beside its reader and to name it 
 
 from __future__ import annotations
 
-import ast
-import inspect
-import json
-import re
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from coterie._version import __version__
 from coterie.gateway import (
@@ -24,9 +15,11 @@ from coterie.gateway import (
     health_operations,
     messages_operation,
     models_operations,
+    openapi_schemas,
     responses_operation,
     runs_operations,
 )
+from coterie.gateway.openapi_schemas import Forms
 from coterie.gateway.operation import (
     ANYWHERE,
     EVENTS,
@@ -39,11 +32,9 @@ from coterie.gateway.operation import (
     TRACING,
     WHY,
     Operation,
+    Parameter,
     Said,
 )
-
-if TYPE_CHECKING:
-    from pydantic_core import core_schema
 
 OPERATIONS: tuple[Operation, ...] = (
     chat_operation.OPERATION,
@@ -70,7 +61,6 @@ A committee of language models behind the interfaces that programs already speak
 interface's form, and `x-should-retry`. A path with nothing behind it answers 404, another HTTP method at one of these \
 405 with `allow`. A client that goes away ends what was begun for it."""
 
-_SCHEMAS = "#/components/schemas/"
 _RESPONSES = "#/components/responses/"
 
 
@@ -79,7 +69,7 @@ def document(keyed: bool = True) -> dict[str, Any]:
 
     It is of version 3.2, the first that can say what the events of a stream are.
     """
-    forms, schemas = _schemas()
+    forms, schemas = openapi_schemas.made(_types())
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation, forms)
@@ -109,9 +99,6 @@ def document(keyed: bool = True) -> dict[str, Any]:
 
 # ---- operations -------------------------------------------------------------------------------
 
-Forms = Mapping[int, dict[str, Any]]
-"""The schema of a type, by the type's identity: not every type can be hashed."""
-
 
 def _operation(operation: Operation, forms: Forms) -> dict[str, Any]:
     refused = _refused(operation)
@@ -126,22 +113,27 @@ def _operation(operation: Operation, forms: Forms) -> dict[str, Any]:
     if not operation.needs_key:
         told["security"] = []
     if operation.parameters:
-        told["parameters"] = [
-            {
-                "name": parameter.name,
-                "in": parameter.where,
-                "required": parameter.where == "path",
-                "description": parameter.about,
-                "schema": forms[id(parameter.form)],
-            }
-            for parameter in operation.parameters
-        ]
+        told["parameters"] = [_parameter(parameter, forms) for parameter in operation.parameters]
     if operation.request is not None:
-        content: dict[str, Any] = {"schema": forms[id(operation.request)]}
-        if operation.examples:
-            content["examples"] = {name: {"value": value} for name, value in operation.examples.items()}
-        told["requestBody"] = {"required": True, "content": {JSON: content}}
+        told["requestBody"] = _body(operation, forms)
     return told
+
+
+def _parameter(parameter: Parameter, forms: Forms) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.where == "path",
+        "description": parameter.about,
+        "schema": forms[id(parameter.form)],
+    }
+
+
+def _body(operation: Operation, forms: Forms) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": forms[id(operation.request)]}
+    if operation.examples:
+        content["examples"] = {name: {"value": value} for name, value in operation.examples.items()}
+    return {"required": True, "content": {JSON: content}}
 
 
 def _answer(said: Said, forms: Forms) -> dict[str, Any]:
@@ -185,9 +177,6 @@ def _header(name: str) -> dict[str, Any]:
     return {"description": about, "required": name not in OPTIONAL_HEADERS, "schema": schema}
 
 
-# ---- schemas ----------------------------------------------------------------------------------
-
-
 def _types() -> Iterator[Any]:
     for operation in OPERATIONS:
         yield operation.error
@@ -198,76 +187,3 @@ def _types() -> Iterator[Any]:
         for said in operation.answers.values():
             yield from said.forms.values()
             yield from said.events
-
-
-def _schemas() -> tuple[Forms, dict[str, Any]]:
-    """The schema of every type that an operation names, and the components that these refer to."""
-    types = {id(form): form for form in _types()}
-    made, definitions = TypeAdapter.json_schemas(
-        [(key, "validation", TypeAdapter(form)) for key, form in types.items()],
-        ref_template=_SCHEMAS + "{model}",
-        schema_generator=_Described,
-    )
-    components = definitions.get("$defs", {})
-    names = {name: _short(name) for name in components}
-    if len(set(names.values())) < len(names):
-        raise ValueError(f"two types are published under one name: {sorted(names.values())}")
-    renamed = json.loads(
-        re.sub(
-            rf'"{_SCHEMAS}([^"]+)"',
-            lambda found: f'"{_SCHEMAS}{names[found[1]]}"',
-            json.dumps([{str(key): schema for (key, _), schema in made.items()}, components]),
-        )
-    )
-    forms = {int(key): schema for key, schema in renamed[0].items()}
-    return forms, {names[name]: schema for name, schema in sorted(renamed[1].items())}
-
-
-def _short(name: str) -> str:
-    """Pydantic tells namesakes of two modules apart by the whole path; here the interface does:
-    `coterie__gateway__chat_request__Tool` is `ChatTool`."""
-    if "__" not in name:
-        return name
-    *_, module, kind = name.split("__")
-    return module.partition("_")[0].capitalize() + kind
-
-
-class _Described(GenerateJsonSchema):
-    """Describes fields with the docstrings below them, and leaves out titles, which would only repeat their names."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        return False
-
-    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
-        return _with_words(super().model_schema(schema), schema["cls"])
-
-    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> dict[str, Any]:
-        return _with_words(super().typed_dict_schema(schema), schema.get("cls"))
-
-
-def _with_words(made: dict[str, Any], cls: type | None) -> dict[str, Any]:
-    fields = made.get("properties", {})
-    for name, words in (_words(cls) if cls else {}).items():
-        if name in fields:
-            fields[name] = {**fields[name], "description": words}
-    return made
-
-
-def _words(cls: type) -> dict[str, str]:
-    """The docstrings that stand below the fields of `cls` and of those it is made of."""
-    words: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if base.__module__.startswith("coterie."):
-            words |= dict(_own_words(base))
-    return words
-
-
-def _own_words(cls: type) -> Iterator[tuple[str, str]]:
-    try:
-        [source] = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except OSError:  # the source is not there
-        return
-    for field, below in pairwise(getattr(source, "body", ())):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
-                yield name, inspect.cleandoc(said)

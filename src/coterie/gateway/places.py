@@ -27,6 +27,10 @@ class Places:
     def waiting(self) -> int:
         return len(self._queue)
 
+    @property
+    def full(self) -> bool:
+        return self.taken >= self._most
+
     def resize(self, most: int) -> None:
         """Afterwards there are `most`. Nobody loses a place, but none is given before there are fewer taken."""
         self._most = most

@@ -225,7 +225,8 @@ def test_the_report_is_written_whole_and_again_the_same(pool: Board, tmp_path: P
 
 def test_results_are_json_without_what_is_no_number(pair: Board) -> None:
     comparison = Comparison(pair)
-    json.dumps(as_json(comparison, report(comparison, Header())), allow_nan=False)
+    text = json.dumps(as_json(comparison, report(comparison, Header())), allow_nan=False)
+    assert json.loads(text)["rows"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(pair: Board, tmp_path: Path) -> None:
