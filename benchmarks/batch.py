@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from coterie.batch.jobs import Begun, Job, begun
 from coterie.batch.running import Stop
@@ -83,7 +84,9 @@ def on_ray(actors: int) -> Side:
 
     def side(load: Load, folder: Path) -> None:
         cluster = ray.Cluster(actors=actors)
-        _whole(load, folder, AT_ONCE // actors, lambda found: ray.run(found, load.config, cluster, lambda: None))
+        _whole(
+            load, folder, AT_ONCE // actors, lambda found: ray.run(found, load.config, cluster, Event(), lambda: None)
+        )
 
     return side
 

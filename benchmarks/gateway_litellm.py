@@ -62,5 +62,5 @@ def _run(words: Sequence[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotStarted(f"{LITELLM} {VERSION} could not be installed: {type(error).__name__}") from None
     if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no reason given")
-        raise NotStarted(f"{LITELLM} {VERSION} could not be installed: {said[:200]}")
+        print(done.stderr, file=sys.stderr)
+        raise NotStarted(f"{LITELLM} {VERSION} could not be installed: pip ended with status {done.returncode}")

@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -179,9 +179,6 @@ class Arrivals:
         for client in idle:
             client.close()
         return [*replies, *[None] * (total - len(replies))]
-
-
-Pick = Callable[[Reply], float]
 
 
 def answered(replies: Sequence[Reply | None]) -> list[Reply]:

@@ -44,9 +44,13 @@ class Target:
 
     @property
     def line(self) -> str:
-        bound = f"<= {self.most:,.4g}" if self.most is not None else f">= {self.least:,.4g}"
+        bound = f"<= {self._shown(self.most)}" if self.most is not None else f">= {self._shown(self.least)}"
         held = "holds" if self.holds else "**does not hold**"
-        return f"| {self.words} | {bound} {self.unit} | {self.measured:,.4g} {self.unit} | {held} |"
+        return f"| {self.words} | {bound} | {self._shown(self.measured)} | {held} |"
+
+    def _shown(self, value: float | None) -> str:
+        digits = f"{value:,.0f}" if value and abs(value) >= 100 else f"{value:.3g}"
+        return f"{digits} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -82,19 +82,19 @@ class Command:
                 try:
                     self._wait(process, port, began)
                     yield Side(self.name, port, process.pid, time.perf_counter() - began)
-                except NotStarted as error:
-                    said.seek(0)
-                    words_of = said.read().decode("utf-8", "replace").strip().splitlines()
-                    raise NotStarted(f"{self.name} {error}: {' / '.join(words_of[-3:])[:300]}") from None
+                except NotStarted:
+                    said.seek(0)  # its words may hold paths, so a page does not
+                    print(said.read().decode("utf-8", "replace"), file=sys.stderr)
+                    raise
                 finally:
                     process.kill()
 
     def _wait(self, process: subprocess.Popen[bytes], port: int, began: float) -> None:
         while not is_ready(port, self.ready):
             if process.poll() is not None:
-                raise NotStarted(f"ended with status {process.returncode}")
+                raise NotStarted(f"{self.name} did not start: it ended with status {process.returncode}")
             if time.perf_counter() - began > START_S:
-                raise NotStarted(f"was not ready within {START_S:g} s")
+                raise NotStarted(f"{self.name} did not start: it was not ready within {START_S:g} s")
             time.sleep(0.005)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Self
 
 from coterie.config import Config
+from coterie.gateway import ending
 from coterie.gateway.app import application
 from coterie.gateway.desk import Desk
 from coterie.gateway.protocol import BoundedProtocol
@@ -56,6 +57,11 @@ class GatewayServer:
         """Afterwards new requests meet `config`."""
         loop = self._server.servers[0].get_loop()
         asyncio.run_coroutine_threadsafe(self.desk.replace(config), loop).result(10)
+
+    def end(self) -> None:
+        """Afterwards all requests under way have ended, as at the end of a drain."""
+        loop = self._server.servers[0].get_loop()
+        asyncio.run_coroutine_threadsafe(ending.end(self.desk.shift.requests), loop).result(10)
 
     def within(self, timeout_s: float, true: Callable[[Desk], bool]) -> bool:
         """True as soon as `true` says so of the desk; False after `timeout_s`."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -58,7 +60,7 @@ def served(folder: Path) -> Iterator[tuple[Endpoint, FaultServer, Config]]:
 def on_a_cluster(job: Job, made: Config) -> tuple[str, Begun]:
     with begun(job, quiet) as found:
         found.bind(made)
-        reason = on_ray.run(found, made, on_ray.Cluster(actors=2), lambda: None)
+        reason = on_ray.run(found, made, on_ray.Cluster(actors=2), threading.Event(), lambda: None)
         if not found.left:
             found.write(quiet)
     return reason, found
@@ -100,3 +102,48 @@ def test_a_killed_driver_takes_its_actors_along_and_nothing_that_finished_is_ask
         done(Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"), made)
         assert sum(times - 1 for times in endpoint.asked.values()) <= 2 * 4  # at most those under way
     assert [row["id"] for row in read(tmp_path / "out.jsonl")] == list(range(1, ROWS + 1))
+
+
+def test_a_killed_actor_is_replaced_and_nothing_that_finished_is_asked_again(tmp_path: Path) -> None:
+    job = Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", block_rows=16)
+    with served(tmp_path) as (endpoint, server, made):
+        killed: list[int] = []
+
+        def kill() -> None:
+            if server.count("m") >= 60 and not killed:
+                killed.append(actors()[0])
+                os.kill(killed[0], signal.SIGKILL)
+
+        with begun(job, quiet) as found:
+            found.bind(made)
+            assert on_ray.run(found, made, on_ray.Cluster(actors=2), threading.Event(), kill) == ""
+            assert found.left == 0
+            found.write(quiet)
+        assert killed
+        assert sum(times - 1 for times in endpoint.asked.values()) <= 4  # at most those that it had under way
+    assert [row["answer"] for row in read(job.output)] == [f"answer to question {n}" for n in range(1, ROWS + 1)]
+
+
+def actors() -> list[int]:
+    """Processes that this one's cluster runs the actors in."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name, said = (process / "cmdline").read_text(), (process / "environ").read_text()
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        if name.startswith("ray::MapWorker") and f"RAY_RAYLET_PID={raylet()}" in said:
+            found.append(int(process.name))
+    return found
+
+
+def raylet() -> int:
+    """The process of this one that starts its cluster's others."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name, stat = (process / "cmdline").read_text(), (process / "stat").read_text()
+        except OSError:
+            continue
+        if "raylet/raylet" in name and int(stat.rpartition(")")[2].split()[1]) == os.getpid():
+            return int(process.name)
+    raise AssertionError("no cluster of this process")

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from coterie.config import Config
 from coterie.gateway import ending
+from coterie.members.scripted import Reply, ScriptedMember
+from coterie.methods.peer_blend import PeerBlend
+from coterie.methods.vote import Vote
+from coterie.protocols import Method
 from gateway_process import Asking, GatewayProcess, events, within
+from gateway_server import GatewayServer
 
 CONFIG = """
 members:
@@ -59,6 +69,53 @@ def test_it_says_that_it_drains_while_it_still_serves_and_told_again_it_ends_now
         assert server.process.wait(10) == 0
         assert time.monotonic() - began < 2
         assert asking.ended()[0].json()["error"]["code"] == "shutting_down"
+
+
+@pytest.fixture(scope="module")
+def endless() -> Iterator[GatewayServer]:
+    """Members that never answer, alone and together."""
+    members = {name: ScriptedMember(name, (Reply("Paris", pieces=2, hang=True),)) for name in "abc"}
+    methods: dict[str, Method] = {"vote": Vote(("a", "b")), "blend": PeerBlend(("a", "b", "c"))}
+    with GatewayServer(Config(members, methods)) as running:
+        yield running
+
+
+ASKED = [{"role": "user", "content": "?"}]
+UNDER_WAY: dict[str, tuple[str, dict[str, Any]]] = {
+    "member": ("chat/completions", {"model": "a", "messages": ASKED}),
+    "several_choices": ("chat/completions", {"model": "a", "messages": ASKED, "n": 3}),
+    "vote": ("chat/completions", {"model": "coterie/vote", "messages": ASKED}),
+    "blend": ("chat/completions", {"model": "coterie/blend", "messages": ASKED}),
+    "responses": ("responses", {"model": "coterie/vote", "input": "?"}),
+    "messages": ("messages", {"model": "coterie/vote", "messages": ASKED, "max_tokens": 9}),
+}
+
+
+WAYS = [
+    (name, stream)
+    for name, (_, asked) in UNDER_WAY.items()
+    for stream in (False, True)
+    if not (stream and "n" in asked)
+]
+"""Several choices are not streamed."""
+
+
+@pytest.mark.parametrize(("name", "stream"), WAYS)
+def test_whatever_is_ended_says_so_in_its_own_form(endless: GatewayServer, name: str, stream: bool) -> None:
+    path, asked = UNDER_WAY[name]
+    answers: list[httpx2.Response] = []
+    url = f"{endless.base_url}/{path}"
+    post = functools.partial(httpx2.post, url, json={**asked, "stream": stream}, timeout=10, verify=False)
+    client = threading.Thread(target=lambda: answers.append(post()))
+    client.start()
+    assert endless.within(5, lambda desk: bool(desk.shift.requests))
+    time.sleep(0.03)
+    endless.end()
+    client.join(10)
+    assert "shutting_down" in answers[0].text or "overloaded_error" in answers[0].text
+    assert answers[0].status_code == (200 if stream else 503)
+    assert "[DONE]" not in answers[0].text
+    assert endless.within(5, lambda desk: desk.admission.under_way == 0)
 
 
 def test_another_cancellation_is_none_of_the_gateways() -> None:

@@ -357,23 +357,23 @@ def test_a_dead_endpoint_costs_its_time_out_until_it_is_left_alone_and_is_used_a
     scripts = {"good": Http("Paris"), "dead": Http(hang=True)}
     with FaultServer(scripts) as server:
         members = [
-            OpenAIMember("dead", server.base_url, "dead", timeout_s=0.15, retries=0),
+            OpenAIMember("dead", server.base_url, "dead", timeout_s=0.3, retries=0),
             OpenAIMember("good", server.base_url, "good"),
         ]
         methods = {"default": Vote(("dead", "good"))}
-        with Committee(members, methods, breaker=BreakerSettings(failures=2, rest_s=0.3)) as committee:
+        with Committee(members, methods, breaker=BreakerSettings(failures=2, rest_s=0.5)) as committee:
             took_s = []
             for _ in range(5):
                 began = time.perf_counter()
                 assert committee.ask("The capital of France?").text == "Paris"
                 took_s.append(time.perf_counter() - began)
-            assert min(took_s[:2]) >= 0.15
-            assert max(took_s[2:]) < 0.15
+            assert min(took_s[:2]) > 0.29
+            assert max(took_s[2:]) < 0.3
             assert server.count("dead") == 2
             assert state(committee.breakers["dead"]) == "open"
             assert state(committee.breakers["good"]) == "closed"
             server.scripts["dead"] = Http("Paris")
-            time.sleep(0.3)
+            time.sleep(0.5)
             answer = committee.ask("The capital of France?")
             assert not answer.failures
             assert server.count("dead") == 3

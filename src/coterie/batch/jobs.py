@@ -91,7 +91,7 @@ class Begun:
             raise ConfigError(f"there is no method {self.job.recipe.method!r}; there are: {known}")
         self.folder.bind(bound_to(config, self.job.recipe, any_model=bool(self.plan.bodies)))
 
-    def look(self, watch: Watch = lambda what, done, total: None, *, retry: bool) -> None:
+    def look(self, watch: Watch, *, retry: bool) -> None:
         """Afterwards it is known how far it has come, whoever wrote the journals; `retry` as of `Folder.kept`."""
         self.tally, self.complete = self.folder.tally(self.plan, watch, retry=retry)
 

@@ -49,8 +49,10 @@ class Cluster:
     actors: int = 1
 
 
-def run(begun: Begun, config: Config, cluster: Cluster, told: Callable[[], None]) -> str:
+def run(begun: Begun, config: Config, cluster: Cluster, interrupted: threading.Event, told: Callable[[], None]) -> str:
     """Why it stopped; empty when every row has a result. `told` is called now and then.
+
+    Once `interrupted` is set, no further row is taken, and rows under way may end within `GRACE_S`.
 
     Raises `OSError` where an actor cannot write, `CoterieError` where it cannot read, `MissingExtra` without Ray.
     """
@@ -58,14 +60,21 @@ def run(begun: Begun, config: Config, cluster: Cluster, told: Callable[[], None]
     with _Connected(ray, cluster):
         board = ray.remote(num_cpus=0)(Board).remote(replace(begun, complete=bytearray()))
         at_once = begun.job.rows_at_once(config, begun.methods)
-        work = threading.Thread(target=_hand_out, args=(ray, board, begun, config, cluster.actors, at_once))
+        work = threading.Thread(
+            target=_hand_out, args=(ray, board, begun, config, cluster.actors, at_once), daemon=True
+        )
         work.start()
-        _watch(ray, board, work, begun, told)
+        while work.is_alive():
+            begun.tally = ray.get(board.look.remote())[0]
+            told()
+            if interrupted.is_set():
+                ray.get(board.stop.remote(INTERRUPTED))
+            work.join(REPORT_S)
         begun.tally, reason, defect = ray.get(board.look.remote())
     if defect is not None:
         raise defect
     if not reason:
-        begun.look(retry=False)  # an actor that died had not said all
+        begun.look(_quiet, retry=False)  # an actor that died had not said all
     return str(reason)
 
 
@@ -176,22 +185,12 @@ def _hand_out(ray: Any, board: Any, begun: Begun, config: Config, actors: int, a
         for _ in asked.iter_batches(batch_size=None):
             pass
     except Exception as error:  # Ray's own, of many kinds
-        ray.get(board.fail.remote(CoterieError(f"Ray could not carry it out: {error}")))
+        with suppress(Exception):  # nobody is there any more to hear of it
+            ray.get(board.fail.remote(CoterieError(f"Ray could not carry it out: {error}")))
 
 
-def _watch(ray: Any, board: Any, work: threading.Thread, begun: Begun, told: Callable[[], None]) -> None:
-    """Tell how far it is until it has ended; the first interrupt lets the rows under way end."""
-    interrupted = False
-    while work.is_alive():
-        try:
-            begun.tally = ray.get(board.look.remote())[0]
-            told()
-            work.join(REPORT_S)
-        except KeyboardInterrupt:
-            if interrupted:
-                raise
-            interrupted = True
-            ray.get(board.stop.remote(INTERRUPTED))
+def _quiet(what: str, done: int, total: int) -> None:
+    pass
 
 
 class _Connected:

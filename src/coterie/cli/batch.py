@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SAID_BYTES = 50 * 2**20
 """Reading a larger input takes long enough to say so."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def batch(
@@ -114,10 +117,24 @@ def _asked(found: Begun, made: Config, count: Count, ray: tuple[str | None, int]
         count("rows", tally.rows - before, total, f"{failed}{tally.known_usd:.4f} USD")
 
     if ray is not None:
-        from coterie.batch import on_ray
-
-        return on_ray.run(found, made, on_ray.Cluster(*ray), told)
+        return _on_ray(found, made, ray, told)
     return asyncio.run(_here(found, made, told))
+
+
+def _on_ray(found: Begun, made: Config, ray: tuple[str | None, int], told: Callable[[], None]) -> str:
+    from coterie.batch import on_ray
+
+    wanted = threading.Event()
+
+    def interrupted(*_: object) -> None:
+        if wanted.is_set():
+            raise KeyboardInterrupt
+        _say_waiting()
+        wanted.set()
+
+    for sent in SIGNALS:
+        signal.signal(sent, interrupted)
+    return on_ray.run(found, made, on_ray.Cluster(*ray), wanted, told)
 
 
 async def _here(found: Begun, made: Config, told: Callable[[], None]) -> str:
@@ -137,14 +154,20 @@ def _listen(stop: Stop) -> None:
 
     def interrupted() -> None:
         if not stop.reason:
-            screen.complain(f"waiting up to {GRACE_S:g} s for the rows under way; interrupt again to cancel them")
+            _say_waiting()
         stop.wanted(INTERRUPTED, 0.0 if stop.reason == INTERRUPTED else GRACE_S)
 
-    for sent in (signal.SIGINT, signal.SIGTERM):
+    for sent in SIGNALS:
         try:
             loop.add_signal_handler(sent, interrupted)
         except NotImplementedError:  # Windows: an interrupt cancels what is under way
             return
+
+
+def _say_waiting() -> None:
+    from coterie.batch.running import GRACE_S
+
+    screen.complain(f"waiting up to {GRACE_S:g} s for the rows under way; interrupt again to cancel them")
 
 
 def _say_beginning(found: Begun, made: Config) -> None:

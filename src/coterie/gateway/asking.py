@@ -19,6 +19,7 @@ from coterie.gateway.keys import Caller, Keys
 from coterie.gateway.orders import Order
 from coterie.gateway.refusal import BUSY_S, Refusal, of_no_answer
 from coterie.gateway.visit import Visit
+from coterie.members.choices import SIBLINGS
 from coterie.run import StreamItem
 from coterie.trace import Trace
 
@@ -47,6 +48,7 @@ class Ask:
         """The answers, as many as were asked for. Raises `Refusal`."""
         if self.order.choices == 1:
             return [await self._answer(self.order)]
+        SIBLINGS.set(self.order.choices)  # a request is a task, so this ends with it
         tasks = [asyncio.ensure_future(self._answer(_choice(self.order, n))) for n in range(self.order.choices)]
         try:
             return list(await asyncio.gather(*tasks))

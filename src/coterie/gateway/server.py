@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM
 
 import uvicorn
 
@@ -83,9 +83,12 @@ class Server(uvicorn.Server):
     def _told(self) -> Mapping[int, Callable[[], None]]:
         """What each signal means. A terminal or a supervisor of services may signal a worker beside its parent, so
         there the same signal twice means nothing more than once."""
+        ends: dict[int, Callable[[], None]]
         if self.parent is None:
-            return {SIGTERM: self.stop_or_hurry, SIGINT: self.stop_or_hurry, SIGHUP: self.reload}
-        return {SIGTERM: self.stop, SIGINT: lambda: None, SIGQUIT: self.hurry, SIGHUP: self.reload}
+            ends = {signal.SIGTERM: self.stop_or_hurry, signal.SIGINT: self.stop_or_hurry}
+        else:
+            ends = {signal.SIGTERM: self.stop, signal.SIGINT: lambda: None, signal.SIGQUIT: self.hurry}
+        return {**ends, signal.SIGHUP: self.reload}
 
     def stop(self) -> None:
         """Begin to end."""

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from coterie.errors import ConfigError, MemberError
 from coterie.members import depth, openai_answer
+from coterie.members.choices import SIBLINGS, Choices
 from coterie.members.openai_answer import Gathered
 from coterie.members.prompting import FewShot
 from coterie.members.retry_after import may_retry, retry_after_s
@@ -103,6 +104,8 @@ class OpenAIMember:
     """Its context window; long candidates are shortened to fit a review. Taken as 32,768 where left out."""
     structured: bool = True
     """Whether it takes `response_format` with a JSON Schema."""
+    choices: bool = False
+    """Whether it writes several answers to one request in one call (`n`), as vLLM does; otherwise each is a call."""
     shots: tuple[tuple[str, str], ...] | None = None
     """Examples for `api: completions`; a default set where left out."""
     headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
@@ -147,6 +150,7 @@ class OpenAIModel:
         if spec.api_key:
             self._headers["Authorization"] = f"Bearer {spec.api_key.reveal()}"
         self.card = spec.card
+        self._choices = Choices(self._post_for_all)
         self._structured = spec.structured
         """False once the endpoint has refused a JSON Schema: many promise this convention and few keep it."""
 
@@ -155,9 +159,13 @@ class OpenAIModel:
         import aiohttp
 
         streamed = self._spec.stream == "always" or (self._spec.stream == "auto" and emit is not None)
-        body = json.dumps(self._payload(request, streamed)).encode()
+        payload = self._payload(request, streamed)
         try:
-            return self._completion(await self._post(body, emit), request)
+            if self._spec.choices and not streamed and SIBLINGS.get() > 1:
+                gathered = await self._choices.one(payload)
+                if gathered is not None:
+                    return self._completion(gathered, request)
+            return self._completion(await self._post(payload, emit), request)
         except aiohttp.ClientPayloadError as error:
             raise self._error(f"the answer broke off: {error}", FailureKind.TRUNCATED) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -170,16 +178,27 @@ class OpenAIModel:
                 error.retryable, error.retry_after_s = True, 0.0
             raise
 
-    async def _post(self, body: bytes, emit: Emit | None) -> Gathered:
+    async def _post(self, payload: Mapping[str, Json], emit: Emit | None) -> Gathered:
         began = time.perf_counter()
+        async with self._sent(payload) as response:
+            if response.content_type == "text/event-stream":
+                return await self._read_stream(response, emit, began)
+            return openai_answer.whole(await response.read(), response.content_type)
+
+    async def _post_for_all(self, payload: Mapping[str, Json]) -> Sequence[Gathered]:
+        async with self._sent(payload) as response:
+            return openai_answer.several(await response.read(), response.content_type)
+
+    @asynccontextmanager
+    async def _sent(self, payload: Mapping[str, Json]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The endpoint's response, its head read. Raises `MemberError` for one that says it is an error."""
+        body = json.dumps(payload).encode()
         data = body if len(body) < LARGE_BYTES else io.BytesIO(body)
         headers = {**self._headers, **_on_the_way()}
         async with self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy) as response:
             if response.status >= 400:
                 raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
-            if response.content_type == "text/event-stream":
-                return await self._read_stream(response, emit, began)
-            return openai_answer.whole(await response.read(), response.content_type)
+            yield response
 
     # ---- asking -------------------------------------------------------------------------------
 

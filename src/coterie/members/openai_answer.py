@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coterie.errors import MemberError
 from coterie.types import Completion, FailureKind, Json, Price, TokenLogprob, Usage, encodable
@@ -29,6 +28,8 @@ class Gathered:
     tool_calls: dict[int, dict[str, Json]] = field(default_factory=dict)
     first_piece_s: float | None = None
     done: bool = False
+    calls: int = 1
+    """0 for one that came along with another answer."""
 
     def add_chunk(self, data: bytes) -> str:
         """Take in one streamed chunk; the text it brought. Raises `MemberError` for an error in the stream."""
@@ -74,22 +75,33 @@ class Gathered:
         text = _joined(self.pieces)
         if not text.strip() and not self.tool_calls and not self.logprobs:
             why = f" (finish_reason {self.finish_reason!r})" if self.finish_reason else ""
-            raise MemberError(f"an empty answer{why}", FailureKind.EMPTY, usage=_usage(self.usage))
+            raise MemberError(f"an empty answer{why}", FailureKind.EMPTY, usage=self._used())
         if not encodable(text):
-            raise MemberError("text with half a character in it", FailureKind.MALFORMED, usage=_usage(self.usage))
+            raise MemberError("text with half a character in it", FailureKind.MALFORMED, usage=self._used())
         return Completion(
             member,
             text,
             self.finish_reason or "stop",
-            _usage(self.usage, price),
+            self._used(price),
             first_piece_s=self.first_piece_s,
             logprobs=tuple(self.logprobs) or None,
             tool_calls=tuple(call for _, call in sorted(self.tool_calls.items())),
         )
 
+    def _used(self, price: Price | None = None) -> Usage:
+        return replace(_usage(self.usage, price), calls=self.calls)
+
 
 def whole(body: bytes, content_type: str) -> Gathered:
     """The answer in a body that was not streamed. Raises `MemberError`."""
+    return several(body, content_type)[0]
+
+
+def several(body: bytes, content_type: str) -> list[Gathered]:
+    """The answers in a body that was not streamed, one at least. Raises `MemberError`.
+
+    What they took together is counted once: the first has the prompt, and all share what was written.
+    """
     if content_type == "text/html":
         raise MemberError(f"HTML instead of an answer: {_shown(body)}", FailureKind.MALFORMED)
     answer = parsed(body)
@@ -98,11 +110,24 @@ def whole(body: bytes, content_type: str) -> Gathered:
     choices = answer.get("choices")
     if not choices or not isinstance(choices, list) or not isinstance(choices[0], dict):
         raise MemberError(f"an answer without choices: {_shown(body)}", FailureKind.MALFORMED)
-    gathered = Gathered(done=True)
-    if isinstance(answer.get("usage"), dict):
-        gathered.usage = answer["usage"]
-    gathered.add_choice(choices[0], "message")
-    return gathered
+    usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
+    found = []
+    for n, choice in enumerate(choices):
+        gathered = Gathered(usage=_share(usage, n, len(choices)), done=True, calls=0 if n else 1)
+        gathered.add_choice(choice, "message")
+        found.append(gathered)
+    return found
+
+
+def _share(usage: Mapping[str, Json], n: int, of: int) -> Mapping[str, Json]:
+    """What the nth of several answers is counted for, so that their sum is what was reported."""
+    if of == 1:
+        return usage
+    written = _count(usage.get("completion_tokens"))
+    evenly = {} if written is None else {"completion_tokens": written // of}
+    if n:
+        return {**evenly, "prompt_tokens": 0, "cost": 0.0} if usage else usage
+    return {**usage, **({} if written is None else {"completion_tokens": written - written // of * (of - 1)})}
 
 
 def parsed(data: bytes) -> Mapping[str, Json]:
