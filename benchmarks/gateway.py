@@ -27,7 +27,7 @@ from gateway_plan import QUICK, Plan
 from gateway_rates import open_loop, throughput
 from gateway_sides import Command, NotStarted, Side, commands, sides, upstream
 from gateway_soak import soak
-from gateway_times import cold_starts, large_bodies, overhead, streaming
+from gateway_times import cold_starts, large_bodies, overhead, streaming, warm
 from mock_pool import allow_sockets
 
 BESIDE: Mapping[str, Callable[[Sequence[Side], Plan], Awaitable[Part]]] = {
@@ -49,6 +49,7 @@ async def measure(wanted: Sequence[str], plan: Plan, problems: list[str]) -> lis
         parts = []
         if beside := [name for name in wanted if name in BESIDE]:
             with sides(known, direct, problems) as running:
+                await warm(running)
                 parts = [await BESIDE[name](running, plan) for name in beside]
         if "blend" in wanted:
             parts.append(await blends(plan))

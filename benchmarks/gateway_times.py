@@ -12,6 +12,9 @@ from gateway_page import Part, Target
 from gateway_plan import Plan
 from gateway_sides import DIRECT, LITELLM, OURS, Command, Side
 
+WARM = 20
+"""Requests of a side that come before everything else."""
+
 Quantiles = tuple[float, float, float]
 """p50, p90 and p99, in ms."""
 
@@ -54,6 +57,13 @@ class Turns:
         if wrong := [reply for reply in replies if reply.status != 200]:
             raise RuntimeError(f"{side.name} answered {len(wrong)} of {times} otherwise: {bytes(wrong[0].data)!r:.500}")
         return replies
+
+
+async def warm(sides: Sequence[Side]) -> None:
+    """Afterwards every side has loaded what it loads with its first requests."""
+    turns = Turns(sides)
+    await turns.rounds("warming up", 0, WARM, lambda side: side.request(QUESTION))
+    await turns.rounds("warming up", 0, 1, lambda side: side.request(QUESTION, stream=True))
 
 
 def added(rounds: Rounds) -> dict[str, list[tuple[float, ...]]]:

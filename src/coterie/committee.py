@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import secrets
 import threading
-import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -27,12 +25,12 @@ from coterie import config as configuration
 from coterie.answer import Answer
 from coterie.config import BreakerSettings, CacheSettings, Config
 from coterie.door import Door
-from coterie.errors import ConfigError, CoterieError, NoAnswer, RouterError, StoreError
+from coterie.errors import ConfigError, NoAnswer, StoreError
 from coterie.feedback import Heard, hear
-from coterie.house import House
-from coterie.methods.route import Route, Shut
+from coterie.methods.route import Route
+from coterie.opened import Opened
 from coterie.prospects import Choice, Feedback, Prospects
-from coterie.protocols import Judge, MemberSpec, Method, Opens, Policy, Store
+from coterie.protocols import Judge, MemberSpec, Method, Policy, Store
 from coterie.ranked import Offered, Ranked, RankGiven, as_candidates, authors_asked
 from coterie.run import (
     Alone,
@@ -48,18 +46,12 @@ from coterie.run import (
     Thread,
 )
 from coterie.specs import describe
-from coterie.store import Database, MemoryStore
+from coterie.store import Database
 from coterie.store.plain import checked
 from coterie.trace import Status, Trace
 from coterie.types import Json, Limits, Message, Place, Request, Sampling, Transcript
 
 log = logging.getLogger("coterie")
-
-STORE_RETRY_S = 5.0
-"""For so long nobody tries to open a store that could not be opened."""
-
-ROUTER_RETRY_S = 5.0
-"""For so long nobody tries to open a router whose encoder was out of reach."""
 
 MOST_DESCRIPTIONS = 200
 """So many methods as plain data are kept: those of a request's own come and go."""
@@ -117,7 +109,7 @@ class Committee:
         own = ResponseCache(cache.entries, cache.ttl_s) if cache else None
         self._cache = own if responses is None else responses
         self._door = Door()
-        self._own = _Opened(self.config, at_once, breaker)
+        self._own = Opened(self.config, at_once, breaker)
         self._descriptions: dict[int, tuple[Method, Mapping[str, Json]]] = {}
         """By the method's identity, which is its own as long as the method is kept beside."""
         self._native: asyncio.AbstractEventLoop | None = None
@@ -425,116 +417,7 @@ class Committee:
         return f"Committee(members={list(self.config.members)}, methods={list(self.config.methods)})"
 
 
-class _Opened:
-    """The members of a committee that are open, on the one loop they live on."""
-
-    def __init__(self, config: Config, at_once: int | None = None, breaker: BreakerSettings | None = None) -> None:
-        self._config = config
-        self._breaker = breaker
-        self._slots = asyncio.Semaphore(at_once) if at_once else None
-        """Shared by all members, where there are so few."""
-        self._house: House | None = None
-        self._seats: dict[str, Seat] = {}
-        self._memory: Store = MemoryStore()
-        self._away = ""
-        """Why the store could not be opened the last time."""
-        self._try_again_s = -math.inf
-        self._shut: dict[tuple[Opens[Any], ...], tuple[str, float]] = {}
-        """Why what a router needs could not be opened the last time, and until when nobody tries it again."""
-
-    @property
-    def house(self) -> House:
-        """Where this committee keeps what is expensive."""
-        if self._house is None:
-            self._house = House()
-        return self._house
-
-    async def store(self) -> Store:
-        """What outlives a request: the configured database, or this process's memory.
-
-        Raises `StoreError` where it cannot be opened; then not every request waits until that is found again.
-        """
-        if self._config.store is None:
-            return self._memory
-        if time.monotonic() < self._try_again_s:
-            raise StoreError(self._away)
-        try:
-            return await self.house.once(self._config.store)
-        except StoreError as error:
-            self._away, self._try_again_s = str(error), time.monotonic() + STORE_RETRY_S
-            raise
-
-    async def seats(self, names: Sequence[str]) -> Mapping[str, Seat]:
-        """A seat for each of `names`, in the pool's order; one whose member could not be opened says why."""
-        wanted = set(names)
-        missing = [name for name in wanted if name not in self._seats]
-        if missing:
-            opened = await asyncio.gather(*(self._open(self._config.members[name]) for name in missing))
-            for name, seat in zip(missing, opened, strict=True):
-                if seat.model is not None:  # what failed is tried again with the next request
-                    self._seats.setdefault(name, seat)
-            fresh = dict(zip(missing, opened, strict=True))
-            return {name: self._seats.get(name) or fresh[name] for name in self._config.members if name in wanted}
-        return {name: self._seats[name] for name in self._config.members if name in wanted}
-
-    async def open_ahead(self, method: M) -> M:
-        """What the method's parts need is open: no deadline of a request strikes weights while they load.
-
-        A router whose encoder is out of reach stands in the method that is returned as one that says so: it costs no
-        answer. For `ROUTER_RETRY_S` nobody tries it again.
-        """
-        if not isinstance(method, Route):
-            await asyncio.gather(*(self.house.once(spec) for spec in _opens(method)))
-            return method
-        await asyncio.gather(*(self.house.once(spec) for spec in _opens(replace(method, router=Shut("")))))
-        opens = tuple(getattr(method.router, "opens", ()))
-        why, until_s = self._shut.get(opens, ("", -math.inf))
-        if time.monotonic() >= until_s:
-            try:
-                await asyncio.gather(*(self.house.once(spec) for spec in opens))
-            except RouterError as error:
-                why, until_s = str(error), time.monotonic() + ROUTER_RETRY_S
-                self._shut[opens] = (why, until_s)
-            else:
-                self._shut.pop(opens, None)
-                return method
-        return replace(method, router=Shut(why))
-
-    async def _open(self, spec: MemberSpec) -> Seat:
-        try:
-            model = await spec.open(self.house)
-        except CoterieError as error:
-            return Seat(spec.card, None, f"could not be opened: {error}", spec.timeout_s, spec.retries)
-        except Exception as error:  # one member's defect must not take the others down
-            log.exception("member %r could not be opened", spec.name)
-            said = f"could not be opened: {type(error).__name__}: {error}"
-            return Seat(spec.card, None, said, spec.timeout_s, spec.retries)
-        most = model.card.max_concurrency
-        slots = self._slots or (asyncio.Semaphore(most) if most else None)
-        wanted = self._breaker
-        breaker = Breaker(wanted.failures, wanted.window_s, wanted.rest_s) if wanted else None
-        return Seat(model.card, model, "", spec.timeout_s, spec.retries, slots, breaker)
-
-    @property
-    def breakers(self) -> Mapping[str, Breaker]:
-        return {name: seat.breaker for name, seat in self._seats.items() if seat.breaker is not None}
-
-    async def close(self) -> None:
-        house, self._house = self._house, None
-        self._seats.clear()
-        if house is not None:
-            await house.__aexit__(None, None, None)
-
-
-def _opens(method: Method) -> Iterator[Opens[Any]]:
-    """What a method, its parts and a method behind it need open."""
-    parts = [getattr(method, name, None) for name in ("judge", "fuser", "router")]
-    yield from (spec for part in parts for spec in getattr(part, "opens", ()))
-    if (then := getattr(method, "then", None)) is not None:
-        yield from _opens(then)
-
-
-def _shut(door: Door, opened: _Opened) -> None:
+def _shut(door: Door, opened: Opened) -> None:
     """Close what is open behind the door, and the door."""
     if door.is_here:  # a forgotten committee was collected by its own loop's thread
         threading.Thread(target=_shut, args=(door, opened), name="coterie-closing").start()

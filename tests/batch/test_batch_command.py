@@ -39,12 +39,14 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
-        self.delay_s = 0.01
+        self.quick = 20
+        self.slow_s = 0.5
+        """What a request takes after the first `quick` ones, so that there is time to end it all."""
 
     def __call__(self, body: Body, nth: int) -> Reply:
         said = body["messages"][-1]["content"]
         self.asked[said] += 1
-        return Reply(f"answer to {said}", delay_s=self.delay_s)
+        return Reply(f"answer to {said}", delay_s=self.slow_s if nth > self.quick else 0.001)
 
 
 @contextmanager
@@ -88,15 +90,15 @@ def running(folder: Path, server: FaultServer, after: int) -> Iterator[subproces
 
 def test_a_killed_batch_goes_on_and_nothing_that_finished_is_asked_again(folder: Path) -> None:
     with served(folder) as (server, endpoint):
-        with running(folder, server, 25) as process:
+        with running(folder, server, 24) as process:
             process.send_signal(signal.SIGKILL)
             process.wait(10)
         assert not (folder / "out.jsonl").exists()
+        endpoint.slow_s = 0.0
         status, said = ran()
         assert (status, "going on: " in said) == (0, True), said
         assert sum(times - 1 for times in endpoint.asked.values()) <= 4  # at most those under way when it was killed
         assert len(endpoint.asked) == ROWS
-        endpoint.delay_s = 0.0
         assert ran("--out", "whole.jsonl")[0] == 0
     rows = read(folder / "out.jsonl")
     assert [row["id"] for row in rows] == list(range(1, ROWS + 1))
@@ -105,13 +107,14 @@ def test_a_killed_batch_goes_on_and_nothing_that_finished_is_asked_again(folder:
 
 def test_an_interrupt_lets_the_rows_under_way_end_and_says_how_to_go_on(folder: Path) -> None:
     with served(folder) as (server, endpoint):
-        with running(folder, server, 20) as process:
+        with running(folder, server, 22) as process:
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 130
             assert process.stderr is not None
             said = process.stderr.read()
         assert "interrupted; to go on: coterie batch in.jsonl --out out.jsonl" in said
         assert "Traceback" not in said
+        endpoint.slow_s = 0.0
         assert ran()[0] == 0
         assert set(endpoint.asked.values()) == {1}
     assert len(read(folder / "out.jsonl")) == ROWS
@@ -119,7 +122,7 @@ def test_an_interrupt_lets_the_rows_under_way_end_and_says_how_to_go_on(folder: 
 
 def test_a_second_interrupt_cancels_what_is_under_way(folder: Path) -> None:
     with served(folder) as (server, endpoint):
-        endpoint.delay_s = 30.0
+        endpoint.quick, endpoint.slow_s = 0, 30.0
         with running(folder, server, 4) as process:
             process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
@@ -130,7 +133,8 @@ def test_a_second_interrupt_cancels_what_is_under_way(folder: Path) -> None:
 
 
 def test_what_was_spent_and_what_failed_is_said(folder: Path) -> None:
-    with served(folder):
+    with served(folder) as (_, endpoint):
+        endpoint.slow_s = 0.0
         status, said = ran("--limit-usd", "0.0009", "--concurrency", "1")
         assert (status, "--limit-usd 0.0009 is spent; a higher one goes on" in said) == (1, True)
         assert ran("--limit-usd", "1")[0] == 0

@@ -30,6 +30,7 @@ from coterie.batch import on_ray
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 ROWS = 400
+QUICK = 60
 
 
 class Endpoint:
@@ -37,11 +38,13 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
+        self.slow_s = 0.01
+        """What a request takes after the first ones."""
 
     def __call__(self, body: Body, nth: int) -> Reply:
         said = body["messages"][-1]["content"]
         self.asked[said] += 1
-        return Reply(f"answer to {said}", delay_s=0.02)
+        return Reply(f"answer to {said}", delay_s=self.slow_s if nth > QUICK else 0.01)
 
 
 @contextmanager
@@ -83,11 +86,12 @@ def test_actors_make_what_one_process_makes_and_either_goes_on_with_the_other(tm
 
 def test_a_killed_driver_takes_its_actors_along_and_nothing_that_finished_is_asked_again(tmp_path: Path) -> None:
     with served(tmp_path) as (endpoint, server, made):
+        endpoint.slow_s = 0.2
         command = [sys.executable, "-m", "coterie.cli.app", "batch", "in.jsonl", "--out", "out.jsonl"]
         options = ["--config", "coterie.json", "--ray", "--ray-actors", "2"]
         with subprocess.Popen([*command, *options], cwd=tmp_path, stderr=subprocess.DEVNULL) as driver:
             ends = time.monotonic() + 60
-            while server.count("m") < 60:
+            while server.count("m") < QUICK + 4:
                 assert time.monotonic() < ends
                 assert driver.poll() is None
                 time.sleep(0.01)
@@ -99,6 +103,7 @@ def test_a_killed_driver_takes_its_actors_along_and_nothing_that_finished_is_ask
                 quiet_since, asked = time.monotonic(), endpoint.asked.total()
             time.sleep(0.05)
         assert asked < ROWS
+        endpoint.slow_s = 0.0
         done(Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl"), made)
         assert sum(times - 1 for times in endpoint.asked.values()) <= 2 * 4  # at most those under way
     assert [row["id"] for row in read(tmp_path / "out.jsonl")] == list(range(1, ROWS + 1))
@@ -107,10 +112,11 @@ def test_a_killed_driver_takes_its_actors_along_and_nothing_that_finished_is_ask
 def test_a_killed_actor_is_replaced_and_nothing_that_finished_is_asked_again(tmp_path: Path) -> None:
     job = Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", block_rows=16)
     with served(tmp_path) as (endpoint, server, made):
+        endpoint.slow_s = 0.1
         killed: list[int] = []
 
         def kill() -> None:
-            if server.count("m") >= 60 and not killed:
+            if server.count("m") > QUICK and not killed:
                 killed.append(actors()[0])
                 os.kill(killed[0], signal.SIGKILL)
 

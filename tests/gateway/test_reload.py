@@ -86,15 +86,14 @@ def test_under_load_no_request_is_dropped(server: GatewayServer) -> None:
     for thread in clients:
         thread.start()
     replaced = 0
-    while len(statuses) < 30 and replaced < 10_000:
+    while len(statuses) < 30 or replaced < 10:
+        assert replaced < 10_000
         replaced += 1
         server.replace(made(str(replaced)))
     over.set()
     for thread in clients:
         thread.join(10)
-    assert len(statuses) >= 30
     assert set(statuses) == {200}
-    assert replaced > 10
     assert says(ask(server)) == str(replaced)
 
 

@@ -81,7 +81,15 @@ def line(verb: str, path: str) -> bytes:
     return f"{verb} {path} HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n".encode()
 
 
-NOWHERE = ("/v2", "/v1/models/", "/v1/chat/completions/", "//v1/models", "/v1/../v1/models", "/%00", "*")
+NOWHERE: tuple[str, ...] = (
+    "/v2",
+    "/v1/models/",
+    "/v1/chat/completions/",
+    "//v1/models",
+    "/v1/../v1/models",
+    "/%00",
+    "*",
+)
 NOWHERE += ("/v1/models/" + "x" * 60_000, "/v1/models/%2e%2e%2f", "/v1/runs/%F0%9F%98%80", "/" + "a/" * 30_000)
 
 RUBBISH = {

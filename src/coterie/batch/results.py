@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from coterie.answer import Answer, failures_json
 from coterie.batch.rows import Row
@@ -70,7 +69,7 @@ def merged(fields: Mapping[str, Json], result: Mapping[str, Json]) -> dict[str, 
     return {**{names[name]: value for name, value in fields.items()}, **result}
 
 
-def renamed(columns: Any) -> dict[str, str]:
+def renamed(columns: Collection[str]) -> dict[str, str]:
     """The output's name of each of the input's `columns`: its own, unless the result has one of that name."""
     taken = {*columns, *COLUMNS}
     names = {}

@@ -127,7 +127,7 @@ WHY: Mapping[int, str] = {
     413: "The body is too large.",
     415: "The body is no JSON by its own account.",
     422: "The endpoint of a single member refused the request as it is.",
-    429: "A key's rate, budget or requests at once, the request's budget, or every endpoint is busy: `code` says which.",
+    429: "A key's rate, budget or requests at once, the request's budget, or every endpoint is busy (`code` says).",
     431: "The headers are too many or too large.",
     500: "The gateway failed; its logs know the request's id.",
     502: "The endpoints failed, or an answer that was to be JSON is none.",
