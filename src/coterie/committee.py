@@ -165,7 +165,7 @@ class Committee:
             known = ", ".join(sorted(self.config.methods)) or "none"
             raise ConfigError(f"there is no method {method!r}; there are: {known}")
         order = self._placed(question, method, part or self.config.methods[method], **how)
-        if not any(_says_something(message) for message in order.request.messages):
+        if not any(says_something(message) for message in order.request.messages):
             raise ConfigError(f"the question is empty: {question!r:.80}")
         return order
 
@@ -465,7 +465,7 @@ async def conduct(run: LiveRun, method: Method, name: str, on_trace: TraceSink |
     )
 
 
-def _says_something(message: Message) -> bool:
+def says_something(message: Message) -> bool:
     """True for words, and for images and other parts that are no text."""
     if message.text.strip():
         return True

@@ -278,7 +278,8 @@ SWITCHES = frozenset({"keep_days", "keep_runs_h", "breaker"})
 
 
 def _switched(section: Mapping[str, Json]) -> Mapping[str, Json]:
-    return {name: None if name in SWITCHES and value in ("off", False) else value for name, value in section.items()}
+    off = {name for name, value in section.items() if name in SWITCHES and (value == "off" or value is False)}
+    return {name: None if name in off else value for name, value in section.items()}  # 0 is no switch
 
 
 def _section(data: Mapping[str, Json], key: str) -> Mapping[str, Json]:

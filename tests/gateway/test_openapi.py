@@ -198,6 +198,18 @@ def test_a_run_and_feedback_on_it_are_told_as_the_document_says(server: GatewayS
         check(document, told["schema"], answer.json())
 
 
+EMPTY: dict[str, list[Any]] = {
+    "/v1/chat/completions": [{"role": "user", "content": [{"type": "text", "text": ""}]}],
+    "/v1/messages": [{"role": "system", "content": []}],
+}
+
+
+@pytest.mark.parametrize("path", EMPTY)
+def test_messages_that_say_nothing_are_the_clients_mistake(path: str, server: GatewayServer) -> None:
+    answer = post(server, path, {"model": "ann", "max_tokens": 5, "messages": EMPTY[path]})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "the messages are empty")
+
+
 # ---- requests made out of it ------------------------------------------------------------------
 
 

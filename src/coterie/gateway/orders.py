@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from coterie.committee import says_something
 from coterie.config import Config
 from coterie.gateway import abilities, overrides
 from coterie.gateway.catalog import Model
@@ -59,7 +60,7 @@ def order(asked: ChatRequest, model: Model, config: Config, scope: str = "") -> 
     if left_out and wishes.strict:
         said = f"{model.id} cannot take {', '.join(left_out)}"
         raise Refusal(400, said, code="unsupported_parameter", param=left_out[0])
-    if not any(said.text.strip() or not isinstance(said.content, str) for said in messages):
+    if not any(map(says_something, messages)):
         raise Refusal(400, "the messages are empty", code="invalid_value", param="messages")
     wanted: Mapping[str, Any] = asked.response_format or {}
     return Order(
