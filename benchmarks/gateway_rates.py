@@ -49,20 +49,23 @@ async def throughput(sides: Sequence[Side], plan: Plan) -> Part:
 async def _loaded(side: Side, load: Load, plan: Plan) -> None:
     before_s = side.cpu_s
     replies = await closed_loop(side.port, side.request(QUESTION), plan.at_once, plan.load_s, warm_s=0.0)
-    if len(answered(replies)) < len(replies) or not replies:
+    if len(answered(replies)) < len(replies):
         raise RuntimeError(f"{side.name} answered {len(answered(replies))} of {len(replies)}")
-    load.cpus_ms.append(1000 * (side.cpu_s - before_s) / len(replies))
     load.rates.append(len(replies) / plan.load_s)
+    if replies:  # a slow side may not have answered anybody yet
+        load.cpus_ms.append(1000 * (side.cpu_s - before_s) / len(replies))
     load.took_ms += [1000 * reply.took_s for reply in replies]
     load.rss_mib = side.rss_mib
 
 
 def _load_row(name: str, load: Load) -> str:
     median, _, _ = spread(load.rates)
-    p50, _, p99 = quantiles(load.took_ms)
     rates = " | ".join(f"{rate:,.0f}" for rate in (median, min(load.rates), max(load.rates)))
-    times = f"{p50:.1f} ms | {p99:.1f} ms | {statistics.median(load.cpus_ms):.3f} ms | {load.rss_mib:.0f} MiB"
-    return f"| {name} | {len(load.rates)} | {rates} | {times} |"
+    times = " | | "
+    if len(load.took_ms) > 1:
+        p50, _, p99 = quantiles(load.took_ms)
+        times = f"{p50:.1f} ms | {p99:.1f} ms | {statistics.median(load.cpus_ms):.3f} ms"
+    return f"| {name} | {len(load.rates)} | {rates} | {times} | {load.rss_mib:.0f} MiB |"
 
 
 def _load_targets(loads: dict[str, Load]) -> list[Target]:

@@ -53,6 +53,11 @@ class GatewayServer:
         assert not self._thread.is_alive(), "the gateway did not stop"
         self._socket.close()
 
+    @property
+    def connections(self) -> int:
+        """Of clients, idle ones included."""
+        return len(self._server.server_state.connections)
+
     def replace(self, config: Config) -> None:
         """Afterwards new requests meet `config`."""
         loop = self._server.servers[0].get_loop()

@@ -128,6 +128,7 @@ def test_a_reader_that_takes_nothing_of_its_answers_is_given_up(server: GatewayS
     with connected(server) as connection:
         connection.sendall(request("large") + request("large"))
         assert server.within(5, lambda desk: desk.admission.under_way > 0)
+        assert server.within(5, lambda _: server.connections == 0)
         assert idle(server), "its place is another's"
         assert len(rest(connection)) < 16 << 20, "what it had not taken is gone"
 
