@@ -34,7 +34,7 @@ bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmar
 
 soak: $(VENV)/installed  ## 100,000 requests of all kinds to the gateway; its memory stands in docs/benchmarks/gateway.md
 	$(BIN)/python benchmarks/gateway.py --soak --write
-	COTERIE_FUZZ_EXAMPLES=300 $(BIN)/python -m pytest tests/gateway/test_openapi.py
+	COTERIE_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/gateway/test_openapi.py
 
 ray: pyproject.toml  ## the tests of batches on Ray, which is too large for the other environment
 	$(PYTHON) -m venv $(VENV)-ray

@@ -32,14 +32,15 @@ MOMENT_S = 0.02
 class FaultServer:
     """Serves `scripts` while it is entered, on its own thread and loop."""
 
-    def __init__(self, scripts: Mapping[str, Script]) -> None:
+    def __init__(self, scripts: Mapping[str, Script], port: int = 0) -> None:
+        """At that port, or at a free one."""
         self.scripts = dict(scripts)
+        self.port = port
         self.requests: list[Seen] = []
         """Requests for completions and embeddings, in the order in which they came."""
         self.connections = 0
         """Connections accepted so far."""
         self.base_url = ""
-        self.port = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="fault-server", daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,7 +92,7 @@ class FaultServer:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=64 * 2**20, backlog=512)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=64 * 2**20, backlog=512)
         self.port = server.sockets[0].getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         self._ready.set()

@@ -521,8 +521,7 @@ class Learner(Router, Protocol):
 
     @property
     def journal(self) -> str:
-        """The journal that its lessons stand in: the same for equal learners. Others share it only where a name that was
-        given to both says so."""
+        """The journal that its lessons stand in: the same for equal learners. Others share it only under a given name."""
         ...
 
     async def features(self, request: Request, run: Run) -> Json:

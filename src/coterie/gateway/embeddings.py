@@ -52,6 +52,7 @@ class Embeddings:
         caller = self._desk.service.keys.admit(request.headers)
         visit = Visit.of(scope)
         visit.key = caller.id
+        self._desk.admission.check()
         with self._desk.bodies.share() as share:
             asked = embedding_request.read(await bodies.read(request, share))
             async with self._desk.place(caller.key, receive) as service:

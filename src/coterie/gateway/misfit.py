@@ -33,7 +33,7 @@ def misfit(error: ValidationError, tags: frozenset[str] = frozenset()) -> Refusa
 
 
 def check_finite(asked: BaseModel) -> None:
-    """Raises `Refusal` for a number that JSON has no word for: ``NaN``, ``Infinity``, or ``1e999``, which is read as it.
+    """Raises `Refusal` for a number that JSON has no word for: ``NaN``, ``Infinity``, or ``1e999``, which is that.
 
     A field that nobody here knows has no type that would refuse it, and is passed on to endpoints in JSON.
     """

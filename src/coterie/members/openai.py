@@ -12,7 +12,7 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -181,24 +181,27 @@ class OpenAIModel:
     async def _post(self, payload: Mapping[str, Json], emit: Emit | None) -> Gathered:
         began = time.perf_counter()
         async with self._sent(payload) as response:
+            await self._check(response)
             if response.content_type == "text/event-stream":
                 return await self._read_stream(response, emit, began)
             return openai_answer.whole(await response.read(), response.content_type)
 
     async def _post_for_all(self, payload: Mapping[str, Json]) -> Sequence[Gathered]:
         async with self._sent(payload) as response:
+            await self._check(response)
             return openai_answer.several(await response.read(), response.content_type)
 
-    @asynccontextmanager
-    async def _sent(self, payload: Mapping[str, Json]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The endpoint's response, its head read. Raises `MemberError` for one that says it is an error."""
+    def _sent(self, payload: Mapping[str, Json]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The endpoint's response, its head read, while it is entered."""
         body = json.dumps(payload).encode()
         data = body if len(body) < LARGE_BYTES else io.BytesIO(body)
         headers = {**self._headers, **_on_the_way()}
-        async with self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy) as response:
-            if response.status >= 400:
-                raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
-            yield response
+        return self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy)
+
+    async def _check(self, response: aiohttp.ClientResponse) -> None:
+        """Raises `MemberError` for a response that says it is an error."""
+        if response.status >= 400:
+            raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
 
     # ---- asking -------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from coterie.errors import MemberError
 from coterie.types import Completion, FailureKind, Json, Price, TokenLogprob, Usage, encodable
@@ -89,7 +89,7 @@ class Gathered:
         )
 
     def _used(self, price: Price | None = None) -> Usage:
-        return replace(_usage(self.usage, price), calls=self.calls)
+        return _usage(self.usage, price, self.calls)
 
 
 def whole(body: bytes, content_type: str) -> Gathered:
@@ -197,14 +197,14 @@ def _clamped(logprob: Json) -> float:
     return LOWEST_LOGPROB if math.isnan(value) else max(LOWEST_LOGPROB, value)
 
 
-def _usage(reported: Mapping[str, Json], price: Price | None = None) -> Usage:
+def _usage(reported: Mapping[str, Json], price: Price | None, calls: int) -> Usage:
     """Usage as reported; what was not reported is unknown. A price says what it cost, whatever the endpoint says."""
     prompt = _count(reported.get("prompt_tokens"))
     completion = _count(reported.get("completion_tokens"))
     cached = _count(_mapping(reported.get("prompt_tokens_details")).get("cached_tokens")) or 0
     reasoning = _count(_mapping(reported.get("completion_tokens_details")).get("reasoning_tokens")) or 0
     cost_usd = _cost(reported.get("cost")) if price is None else price.cost_usd(prompt, completion, cached)
-    return Usage(1, prompt, completion, cost_usd, cached, reasoning)
+    return Usage(calls, prompt, completion, cost_usd, cached, reasoning)
 
 
 def _cost(reported: Json) -> float | None:
