@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check docs bench soak ray clean
+.PHONY: demo test check docs bench soak drill ray clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ bench: $(VENV)/installed  ## the benchmarks whose results stand in docs/benchmar
 soak: $(VENV)/installed  ## 100,000 requests of all kinds to the gateway; its memory stands in docs/benchmarks/gateway.md
 	$(BIN)/python benchmarks/gateway.py --soak --write
 	COTERIE_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/gateway/test_openapi.py
+
+drill: $(VENV)/installed  ## endpoint, worker, disk and database go away under load; the result stands in docs/fault-drill.md
+	$(BIN)/python tests/gateway_drill.py --write
 
 ray: pyproject.toml  ## the tests of batches on Ray, which is too large for the other environment
 	$(PYTHON) -m venv $(VENV)-ray

@@ -1,7 +1,7 @@
 """Other people's text inside our prompts: quoted so that it stays data, whatever it says.
 
-Every block is fenced with a mark that is drawn afresh for each prompt and occurs in none of the
-quoted texts, so nothing inside a block can close it, open another or pass for one.
+Every block is fenced with a mark that occurs in none of the quoted texts, so nothing inside a block can close
+it, open another or pass for one. It is drawn afresh for each run, and again for a prompt that quotes it.
 """
 
 from __future__ import annotations

@@ -130,6 +130,24 @@ def test_a_killed_actor_is_replaced_and_nothing_that_finished_is_asked_again(tmp
     assert [row["answer"] for row in read(job.output)] == [f"answer to question {n}" for n in range(1, ROWS + 1)]
 
 
+def test_a_cluster_of_several_nodes_is_joined_by_its_address(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    job = Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", block_rows=16)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)  # an actor takes one, so two of them need both nodes
+        with served(tmp_path) as (endpoint, _, made), begun(job, quiet) as found:
+            found.bind(made)
+            where = on_ray.Cluster(cluster.address, actors=2)
+            assert on_ray.run(found, made, where, threading.Event(), lambda: None) == ""
+            found.write(quiet)
+            assert set(endpoint.asked.values()) == {1}
+    finally:
+        cluster.shutdown()
+    assert [row["id"] for row in read(job.output)] == list(range(1, ROWS + 1))
+
+
 def actors() -> list[int]:
     """Processes that this one's cluster runs the actors in."""
     found = []

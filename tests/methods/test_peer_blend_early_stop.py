@@ -254,4 +254,4 @@ def test_prompts_of_the_cut_are_the_prompts_of_the_whole() -> None:
         return {prompt for player in players for prompt in player.prompts("review")}
 
     assert prompts(True) == prompts(False)
-    assert len({Fenced(prompt).mark for prompt in prompts(True)}) == 5
+    assert len({Fenced(prompt).mark for prompt in prompts(True)}) == 1  # so that all reviews begin alike

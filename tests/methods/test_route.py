@@ -294,7 +294,7 @@ def test_a_router_that_cannot_be_opened_costs_no_answer_and_is_not_tried_by_ever
 
 
 def test_a_router_is_tried_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coterie.committee.ROUTER_RETRY_S", 0.0)
+    monkeypatch.setattr("coterie.opened.ROUTER_RETRY_S", 0.0)
     gone = Gone()
     with Committee([player.member() for player in cast()], {"default": Route(Needing(gone), NAMES)}) as committee:
         assert committee.ask("Who?").notes

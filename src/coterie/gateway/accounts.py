@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from coterie.config import ApiKey
@@ -44,7 +44,7 @@ class Used:
         )
 
     def __bool__(self) -> bool:
-        return any(astuple(self))
+        return bool(self.requests or self.calls or self.tokens or self.usd)
 
     @classmethod
     def by(cls, trace: Trace) -> Used:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -84,7 +84,7 @@ def _arrived(scope: Scope) -> Visit:
     given = {name: value for name, value in scope["headers"] if name in (b"x-request-id", b"traceparent")}
     id_ = given.get(b"x-request-id", b"").decode("latin-1")
     visit = Visit(
-        id_ if _REQUEST_ID.fullmatch(id_) else f"req_{uuid4().hex}",
+        id_ if _REQUEST_ID.fullmatch(id_) else f"req_{secrets.token_hex(16)}",
         scope["method"],
         given.get(b"traceparent", b"").decode("latin-1"),
     )

@@ -103,10 +103,9 @@ class PairwiseComparison:
 
     async def _asked(self, card: Card, request: Request, pair: tuple[Candidate, Candidate], run: Run) -> Heard:
         """The verdict on two in this order."""
-        rng = run.rng("comparison", card.name, *(c.id for c in pair))
         texts = [without_repeats(c.text, self.repeated_words) for c in pair]
         asked = Request(
-            (Message("user", _prompt(card, request, texts, rng, self.max_tokens)),),
+            (Message("user", _prompt(card, request, texts, run.rng("quotes"), self.max_tokens)),),
             Sampling(temperature=0.0, max_tokens=self.max_tokens),
         )
         said = await run.ask(card.name, asked, stage="compare", needs=tuple(c.id for c in pair))

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from coterie import ranking
 from coterie._version import __version__
@@ -104,7 +104,7 @@ class LiveRun:
         house: House | None = None,
         method: tuple[str, Mapping[str, Json]] = ("", {}),
     ) -> None:
-        self.id = f"run-{uuid4().hex}"
+        self.id = f"run-{secrets.token_hex(16)}"
         self.request = request
         self._seats = seats
         self._seed = seed
@@ -233,6 +233,8 @@ class LiveRun:
 
     async def keep_for_feedback(self, result: Result) -> None:
         """Keep what a learning router wants to know when feedback comes; what goes wrong must not cost the answer."""
+        if not self.routing.learns:
+            return
         try:
             async with asyncio.timeout(KEEPING_S):
                 await self.routing.remember(self.id, result)

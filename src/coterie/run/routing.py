@@ -86,6 +86,11 @@ class Routing:
             raise StoreError("this run has no store, so nothing that was learned is known")
         return (await self.store()).journals
 
+    @property
+    def learns(self) -> bool:
+        """True where feedback on this run could be learned from."""
+        return self._learner is not None and self.store is not None
+
     async def remember(self, run: str, result: Result) -> None:
         """Afterwards feedback on the run can be learned from. Raises `StoreError`."""
         if self._learner is None or self.store is None:

@@ -32,8 +32,8 @@ async def expected(at: Reviewing) -> Judgement:
 
 
 async def _asked(at: Reviewing, candidate: Candidate) -> Completion | Failure:
-    rng = at.run.rng("ballot", at.name, candidate.author, candidate.text)
-    prompt = at.form.prompt(at.reviewer.card, at.request, [words(candidate)], [""], at.form.one_digit(), rng, 1)
+    form, marks = at.form, at.run.rng("quotes")
+    prompt = form.prompt(at.reviewer.card, at.request, [words(candidate)], [""], form.one_digit(), marks, 1)
     asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=1, top_logprobs=20))
     return await at.run.ask(at.name, asked, stage="review", needs=at.needs(candidate))
 

@@ -118,7 +118,8 @@ class Form:
     ) -> str:
         """`texts` quoted under `names`, and `how` to reply to them; cut where the window is too narrow.
 
-        The conversation gets half of it at most, and its last turns before the others.
+        The conversation gets half of it at most, and its last turns before the others. `rng` draws the fences' mark:
+        where it is the run's, all prompts of the run begin alike, and an engine reads the conversation once.
         """
         task = self._task(len(texts) > 1)
         frame = len(task) + len(how) + FENCE_CHARACTERS * len(names)

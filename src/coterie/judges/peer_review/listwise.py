@@ -22,7 +22,7 @@ async def listwise(at: Reviewing) -> Judgement:
     names = labels(len(others), rng, LABEL_LETTERS)
     room = max(at.reviewer.max_tokens, 150 + 10 * len(names))
     texts = [words(candidate) for candidate in others]
-    prompt = at.form.prompt(card, at.request, texts, names, at.form.listwise(names), rng, room)
+    prompt = at.form.prompt(card, at.request, texts, names, at.form.listwise(names), at.run.rng("quotes"), room)
     schema = ballot.schema(names, at.form.scale) if Capability.SCHEMA in card.capabilities else None
     asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=room), schema=schema)
     said = await at.run.ask(at.name, asked, stage="review", needs=at.needs(*others))

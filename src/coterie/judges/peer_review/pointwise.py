@@ -54,7 +54,7 @@ async def _review(at: Reviewing, candidate: Candidate) -> _Review | Failure:
     [label] = labels(1, rng, LABEL_LETTERS)
     room = max(at.reviewer.max_tokens, 150 + 10 * len(names))
     how = at.form.pointwise(label)
-    prompt = at.form.prompt(card, at.request, [words(candidate)], [label], how, rng, room)
+    prompt = at.form.prompt(card, at.request, [words(candidate)], [label], how, at.run.rng("quotes"), room)
     schema = ballot.schema(names, at.form.scale, label) if Capability.SCHEMA in card.capabilities else None
     asked = Request((Message("user", prompt),), Sampling(temperature=0.0, max_tokens=room), schema=schema)
     said = await at.run.ask(at.name, asked, stage="review", needs=at.needs(candidate))
