@@ -521,7 +521,7 @@ class Learner(Router, Protocol):
 
     @property
     def journal(self) -> str:
-        """The journal that its lessons stand in: the same for equal learners. Others share it only under a given name."""
+        """The journal that its lessons stand in: the same for equal learners, and for those given one name."""
         ...
 
     async def features(self, request: Request, run: Run) -> Json:

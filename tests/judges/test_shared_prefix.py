@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from coterie import BallotMode, Committee, Message, ScriptedMember
@@ -28,6 +26,6 @@ def test_reviews_share_instructions_and_conversation(mode: BallotMode, reviews: 
     asked = [event.request for event in traces[0].of(CallStarted) if event.stage == "review"]
     prompts = [request.messages[0].text for request in asked if request is not None]
     assert len(prompts) == reviews
-    shared = os.path.commonprefix(prompts)
+    shared = prompts[0][: prompts[0].index("<answer-")]
     assert "And of Italy?" in shared
-    assert "says Rome" not in shared
+    assert all(prompt.startswith(shared) for prompt in prompts)

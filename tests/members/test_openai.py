@@ -15,7 +15,7 @@ import pytest
 from coterie import Answer, Committee, NoAnswer
 from coterie.errors import ConfigError, MemberError
 from coterie.house import House
-from coterie.members.openai import LONGEST_ERROR, OpenAIMember, OpenAIModel
+from coterie.members.openai import ANSWER_BYTES, LONGEST_ERROR, OpenAIMember, OpenAIModel
 from coterie.members.prompting import FewShot
 from coterie.run import LiveRun
 from coterie.trace import CallRetried
@@ -286,6 +286,17 @@ def test_a_whole_answer_to_who_asked_for_a_stream_is_taken() -> None:
     body = json.dumps({"choices": [{"message": {"content": "Paris"}, "finish_reason": "stop"}]}).encode()
     with FaultServer({"mini": Reply(body=body, headers={"Content-Type": "application/json"})}) as server:
         assert say(member(server, stream="always")).text == "Paris"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("says", [True, False], ids=["said before", "not said"])
+def test_an_answer_without_an_end_is_none(kind: str, says: bool) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind.encode() + b"\r\n"
+    head += b"Content-Length: %d\r\n\r\n" % 10**12 if says else b"\r\n"
+    with FaultServer({"mini": Reply(raw=head + b" " * (ANSWER_BYTES + 1))}) as server:
+        error = failure(member(server))
+    assert (error.kind, error.retryable) == (FailureKind.MALFORMED, False)
+    assert "more than 64 MiB" in str(error)
 
 
 def test_a_large_request_is_sent_whole() -> None:

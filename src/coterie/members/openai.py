@@ -11,7 +11,7 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES = 65_536
 """An error's body is read this far: enough for a message, too little to hurt."""
+
+ANSWER_BYTES = 64 << 20
+"""A longer answer is none: an endpoint that never ends would fill the memory of everybody."""
 
 LARGE_BYTES = 1 << 20
 """A request of this size is sent bit by bit, so that it does not hold up the event loop."""
@@ -184,12 +187,12 @@ class OpenAIModel:
             await self._check(response)
             if response.content_type == "text/event-stream":
                 return await self._read_stream(response, emit, began)
-            return openai_answer.whole(await response.read(), response.content_type)
+            return openai_answer.whole(await _whole(response), response.content_type)
 
     async def _post_for_all(self, payload: Mapping[str, Json]) -> Sequence[Gathered]:
         async with self._sent(payload) as response:
             await self._check(response)
-            return openai_answer.several(await response.read(), response.content_type)
+            return openai_answer.several(await _whole(response), response.content_type)
 
     def _sent(self, payload: Mapping[str, Json]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """The endpoint's response, its head read, while it is entered."""
@@ -247,7 +250,9 @@ class OpenAIModel:
     async def _read_stream(self, response: aiohttp.ClientResponse, emit: Emit | None, began: float) -> Gathered:
         gathered = Gathered()
         lines = DataLines()
+        left = ANSWER_BYTES
         async for chunk in response.content.iter_any():
+            left = _less(left, chunk)
             for data in lines.feed(chunk):
                 _take(gathered, data, emit, began)
             if gathered.done:
@@ -308,6 +313,25 @@ def _take(gathered: Gathered, data: bytes, emit: Emit | None, began: float) -> N
         gathered.first_piece_s = time.perf_counter() - began
     if text and emit is not None:
         emit(text)
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises `MemberError` for one that is too long, wherever it says so."""
+    if response.content_length is not None and "Content-Encoding" not in response.headers:
+        _less(ANSWER_BYTES, range(response.content_length))
+        return await response.read()
+    body, left = bytearray(), ANSWER_BYTES
+    async for chunk in response.content.iter_any():
+        left = _less(left, chunk)
+        body += chunk
+    return bytes(body)
+
+
+def _less(left: int, chunk: Sized) -> int:
+    """How many bytes may come after `chunk`. Raises `MemberError` for too many."""
+    if len(chunk) > left:
+        raise MemberError(f"an answer of more than {ANSWER_BYTES >> 20} MiB", FailureKind.MALFORMED)
+    return left - len(chunk)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
