@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import gateway_page
 from figures import progress
 from gateway_blend import blends
 from gateway_litellm import litellm
+from gateway_load import Broken
 from gateway_page import Part
 from gateway_plan import QUICK, Plan
 from gateway_rates import open_loop, throughput
@@ -46,17 +48,27 @@ async def measure(wanted: Sequence[str], plan: Plan, problems: list[str]) -> lis
     """The wanted parts. Who cannot be measured is told in `problems`."""
     with tempfile.TemporaryDirectory() as folder, upstream() as direct:
         known = [*commands(direct.port, Path(folder)), *_peers(direct.port, Path(folder), problems)]
-        parts = []
+        parts: list[Part] = []
         if beside := [name for name in wanted if name in BESIDE]:
             with sides(known, direct, problems) as running:
                 await warm(running)
-                parts = [await BESIDE[name](running, plan) for name in beside]
-        if "blend" in wanted:
-            parts.append(await blends(plan))
+                parts += [part for name in beside if (part := await _part(name, BESIDE[name](running, plan), problems))]
+        if "blend" in wanted and (part := await _part("blend", blends(plan), problems)):
+            parts.append(part)
         if "start" in wanted:
             there = [command for command in known if not any(command.name in said for said in problems)]
             parts.append(cold_starts(there, plan))
     return parts
+
+
+async def _part(name: str, measuring: Awaitable[Part], problems: list[str]) -> Part | None:
+    """The part; ``None``, and told in `problems`, where a side failed in it."""
+    try:
+        return await measuring
+    except (Broken, NotStarted, OSError, RuntimeError) as error:
+        traceback.print_exc()
+        problems.append(f"the part {name}, in which something failed ({type(error).__name__})")
+        return None
 
 
 def _peers(port: int, folder: Path, problems: list[str]) -> list[Command]:

@@ -68,16 +68,26 @@ class Client(asyncio.Protocol):
 
     async def ask(self, port: int, request: bytes, began_s: float | None = None) -> Reply:
         """The whole answer. Raises `Broken`, `OSError`."""
+        reply = Reply(time.perf_counter() if began_s is None else began_s)
+        kept = self._transport is not None
+        try:
+            await self._exchange(port, request, reply)
+        except Broken:
+            if not kept or reply.data:
+                raise
+            await self._exchange(port, request, reply)  # the connection was closed, as idle ones are
+        return reply
+
+    async def _exchange(self, port: int, request: bytes, reply: Reply) -> None:
         loop = asyncio.get_running_loop()
         if self._transport is None or self._transport.is_closing():
             await loop.create_connection(lambda: self, "127.0.0.1", port)
         assert self._transport is not None
         self._done: asyncio.Future[None] = loop.create_future()
         self._ends_at = None
-        self._reply = reply = Reply(time.perf_counter() if began_s is None else began_s)
+        self._reply = reply
         self._transport.write(request)
         await self._done
-        return reply
 
     def close(self) -> None:
         """Hang up, on an answer under way too."""

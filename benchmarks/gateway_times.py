@@ -53,6 +53,7 @@ class Turns:
 
     async def _asked(self, side: Side, request: bytes, times: int) -> list[Reply]:
         client = self.clients.setdefault(side.name, Client())
+        await client.ask(side.port, request)  # not counted: it opens a connection that was closed meanwhile
         replies = await one_by_one(side.port, request, times, client)
         if wrong := [reply for reply in replies if reply.status != 200]:
             raise RuntimeError(f"{side.name} answered {len(wrong)} of {times} otherwise: {bytes(wrong[0].data)!r:.500}")

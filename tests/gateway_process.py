@@ -59,7 +59,8 @@ class GatewayProcess:
 
     def __enter__(self) -> Self:
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(self._command, stderr=log)
+            own = {**os.environ, "TMPDIR": str(self.file.parent)}  # it is killed, and clears up nothing
+            self.process = subprocess.Popen(self._command, stderr=log, env=own)
         assert within(20, self._ready), self.log
         return self
 

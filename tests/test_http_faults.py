@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -73,6 +74,17 @@ def test_plain_completions_both_ways(server: FaultServer) -> None:
     _, streamed = post(server, "good", stream=True, path="/v1/completions", prompt="The capital is")
     assert json.loads(whole)["choices"][0]["text"] == "Paris"
     assert "".join(choice["text"] for event in data(streamed) for choice in event["choices"]) == "Paris"
+
+
+def test_any_bytes_may_stand_in_for_an_answer() -> None:
+    asked = b'POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 16\r\n\r\n{"model": "raw"}'
+    with (
+        FaultServer({"raw": Reply(raw=b"SSH-2.0-x\r\n", death="close")}) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection,
+    ):
+        connection.sendall(asked)
+        assert connection.recv(100) == b"SSH-2.0-x\r\n"
+        assert connection.recv(100) == b""
 
 
 def test_one_connection_serves_many_requests(server: FaultServer) -> None:

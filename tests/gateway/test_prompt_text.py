@@ -49,11 +49,17 @@ def server(upstream: FaultServer) -> Iterator[GatewayServer]:
         yield running
 
 
-def calls(server: GatewayServer, upstream: FaultServer, model: str, text: str) -> Counter[tuple[Any, ...]]:
+@pytest.fixture(scope="module")
+def http(server: GatewayServer) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.base_url, timeout=10, verify=False) as made:
+        yield made
+
+
+def calls(http: httpx2.Client, upstream: FaultServer, model: str, text: str) -> Counter[tuple[Any, ...]]:
     """What is asked of endpoints for a prompt: of whom, with which parameters, in which roles."""
     before = len(upstream.requests)
     asked = {"model": model, "messages": [{"role": "user", "content": text}]}
-    answered = httpx2.post(f"{server.base_url}/chat/completions", json=asked, timeout=10)
+    answered = http.post("/chat/completions", json=asked)
     assert answered.status_code == 200, answered.text
     return Counter(
         (seen.model, *sorted(seen.body), *(message["role"] for message in seen.body["messages"]))
@@ -64,10 +70,10 @@ def calls(server: GatewayServer, upstream: FaultServer, model: str, text: str) -
 @pytest.mark.parametrize("name", SAYS)
 @pytest.mark.parametrize("model", ["weak", "coterie/default"])
 def test_the_same_calls_are_made_whatever_a_prompt_says(
-    server: GatewayServer, upstream: FaultServer, model: str, name: str
+    http: httpx2.Client, upstream: FaultServer, model: str, name: str
 ) -> None:
-    made = calls(server, upstream, model, SAYS[name])
-    assert made == calls(server, upstream, model, PLAIN)
+    made = calls(http, upstream, model, SAYS[name])
+    assert made == calls(http, upstream, model, PLAIN)
     assert not any(seen[0] == "strong" for seen in made)
 
 

@@ -146,6 +146,10 @@ STREAMED: dict[str, tuple[Reply, str]] = {
 }
 """What goes wrong after the endpoint has begun to stream, and the code of the event that ends our stream."""
 
+ANSWER = OPEN + b'"Paris"}, "finish_reason": "stop"}]}'
+AHEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER.replace(b"Paris", b"Wrong")
+"""An answer, and one to a question that nobody has asked yet."""
+
 HEALTHY = {"a": "Paris, says a.", "b": "Paris, says b."}
 
 
@@ -158,7 +162,7 @@ def _config(upstream: FaultServer) -> Config:
         "has a name that nobody knows": "http://no.such.host.invalid/v1",
     }
     members: dict[str, MemberSpec] = {name: ScriptedMember(name, (says,)) for name, says in HEALTHY.items()}
-    for name in (*EVERY, *STREAMED, "hangs for long", "long"):
+    for name in (*EVERY, *STREAMED, "hangs for long", "long", "says too much"):
         members[name] = OpenAIMember(
             name,
             nowhere.get(name, upstream.base_url),
@@ -179,6 +183,7 @@ def upstream() -> Iterator[FaultServer]:
     scripts: dict[str, Script] = {name: fault.does for name, fault in FAULTS.items()}
     scripts |= {name: reply for name, (reply, _) in STREAMED.items()}
     scripts |= {"hangs for long": Reply(hang=True), "long": Reply("0123456789abcdef" * (10 << 16), pieces=16)}
+    scripts["says too much"] = replace(body(ANSWER + AHEAD), headers={"Content-Length": str(len(ANSWER))})
     with FaultServer(scripts) as server:
         yield server
 
@@ -192,7 +197,7 @@ def server(upstream: FaultServer) -> Iterator[GatewayServer]:
 @pytest.fixture(scope="module")
 def http(server: GatewayServer) -> Iterator[httpx2.Client]:
     headers = {"authorization": f"Bearer {KEY}"}
-    with httpx2.Client(base_url=server.base_url, headers=headers, timeout=10) as client:
+    with httpx2.Client(base_url=server.base_url, headers=headers, timeout=10, verify=False) as client:
         yield client
 
 
@@ -248,6 +253,12 @@ def test_a_blend_answers_without_whoever_fails(http: httpx2.Client, name: str) -
     assert response.status_code == 200, answer
     assert answer["coterie"]["failures"] == [{"member": name, "kind": EVERY[name].kind, "stage": "generate"}]
     assert answer["choices"][0]["message"]["content"] == HEALTHY[answer["coterie"]["author"]]
+
+
+def test_bytes_beyond_an_answer_are_nobody_elses(http: httpx2.Client) -> None:
+    for _ in range(10):
+        assert ask(http, "says too much").json()["choices"][0]["message"]["content"] == "Paris"
+        assert "Wrong" not in ask(http, "500").text, "on the same connections"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from coterie.config import ApiKey
+from coterie.gateway.ledger import Ledger, Page
 from coterie.gateway.refusal import Refusal
 from coterie.protocols import Records
 from coterie.trace import Trace
@@ -68,9 +69,11 @@ _WHEN: Mapping[str, str] = {"ever": "", "day": " of this day (UTC)", "month": " 
 class Account:
     """One key's: what it has used in this period, and how many requests it has left within the minute."""
 
-    def __init__(self, key: ApiKey, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, key: ApiKey, clock: Callable[[], float] = time.time, page: Page | None = None) -> None:
+        """What the store does not know yet is kept on `page`, too."""
         self.key = key
         self._clock = clock
+        self._page = page
         self.period = _period(key, clock())
         self.used = Used()
         """By all workers, as far as this one has heard."""
@@ -133,6 +136,7 @@ class Account:
     def told(self, sent: Used, total: Used) -> None:
         """Afterwards it is known what all used: the store took `sent`, and has `total`."""
         self.untold = _less(self.untold, sent)
+        self._note()
         others = total.requests + self.untold.requests - self.used.requests
         if self.heard:  # what was used before this worker began was not of this minute
             self._left = max(self._left - max(0, others), -float(self.key.requests_per_minute or 0))
@@ -174,6 +178,11 @@ class Account:
     def _add(self, used: Used) -> None:
         self.used += used
         self.untold += used
+        self._note()
+
+    def _note(self) -> None:
+        if self._page is not None:
+            self._page.write(self.place, self.untold.write())
 
 
 class Accounts:
@@ -184,9 +193,22 @@ class Accounts:
     ) -> None:
         """Those of `before` go on for keys that are still there, at once under their new bounds."""
         known: Mapping[str, Account] = before._accounts if before is not None else {}
-        self._accounts: dict[str, Account] = {key.id: known.get(key.id) or Account(key, clock) for key in keys}
+        self._ledger: Ledger | None = before._ledger if before is not None else Ledger.shared()
+        self._accounts: dict[str, Account] = {key.id: known.get(key.id) or self._fresh(key, clock) for key in keys}
         for key in keys:
             self._accounts[key.id].bound(key)
+
+    def _fresh(self, key: ApiKey, clock: Callable[[], float]) -> Account:
+        return Account(key, clock, self._ledger.page() if self._ledger is not None else None)
+
+    def inherit(self) -> None:
+        """Afterwards what workers that were killed had counted, and not told the store, is counted here."""
+        if self._ledger is None:
+            return
+        places = {account.place: account for account in self._accounts.values()}
+        for place, untold in self._ledger.left_behind():
+            if place in places:  # otherwise a new period has begun, or the key is gone
+                places[place].book(Used.read(untold))
 
     def __getitem__(self, id_: str) -> Account:
         return self._accounts[id_]

@@ -27,6 +27,7 @@ class Books:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """What keys used before is known when it is entered, and the last is written when it is left."""
+        self._desk.service.keys.accounts.inherit()
         await self.write()
         writing = asyncio.ensure_future(self._keep())
         try:

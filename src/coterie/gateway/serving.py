@@ -102,9 +102,10 @@ def _serve(config: Config, how: Serving, load: Load, sockets: list[socket.socket
 
 def _serve_together(config: Config, how: Serving, load: Load, sockets: list[socket.socket]) -> None:
     """In several processes, whose parent this one is."""
+    from coterie.gateway import ledger
     from coterie.gateway.workers import Workers, metrics_folder
 
-    with metrics_folder():
+    with metrics_folder(), ledger.folder():
         _check_installed()
         from coterie.gateway import collector
         from coterie.gateway.desk import Desk

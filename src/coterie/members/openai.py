@@ -11,7 +11,7 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence, Sized
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,7 +68,9 @@ class HttpPool:
     async def open(self) -> AsyncIterator[aiohttp.ClientSession]:
         import aiohttp
 
-        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
+        from coterie.members.connector import CleanConnector
+
+        connector = CleanConnector(limit=0, ttl_dns_cache=300)
         # The run keeps time; a second clock here would only blur which limit struck.
         timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30)
         jar = aiohttp.DummyCookieJar()  # no endpoint leaves anything behind for another member's requests
@@ -252,7 +254,7 @@ class OpenAIModel:
         lines = DataLines()
         left = ANSWER_BYTES
         async for chunk in response.content.iter_any():
-            left = _less(left, chunk)
+            left = _less(left, len(chunk))
             for data in lines.feed(chunk):
                 _take(gathered, data, emit, began)
             if gathered.done:
@@ -318,20 +320,20 @@ def _take(gathered: Gathered, data: bytes, emit: Emit | None, began: float) -> N
 async def _whole(response: aiohttp.ClientResponse) -> bytes:
     """The body. Raises `MemberError` for one that is too long, wherever it says so."""
     if response.content_length is not None and "Content-Encoding" not in response.headers:
-        _less(ANSWER_BYTES, range(response.content_length))
+        _less(ANSWER_BYTES, response.content_length)
         return await response.read()
     body, left = bytearray(), ANSWER_BYTES
     async for chunk in response.content.iter_any():
-        left = _less(left, chunk)
+        left = _less(left, len(chunk))
         body += chunk
     return bytes(body)
 
 
-def _less(left: int, chunk: Sized) -> int:
-    """How many bytes may come after `chunk`. Raises `MemberError` for too many."""
-    if len(chunk) > left:
+def _less(left: int, size: int) -> int:
+    """How many bytes may come after so many as `size`. Raises `MemberError` for too many."""
+    if size > left:
         raise MemberError(f"an answer of more than {ANSWER_BYTES >> 20} MiB", FailureKind.MALFORMED)
-    return left - len(chunk)
+    return left - size
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
