@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import suppress
 from importlib.util import find_spec
@@ -26,7 +27,7 @@ GROWTH = 0.4
 
 def expansion(vectors: int) -> int:
     """Candidates that a search among so many vectors looks at."""
-    return round(EXPANSION_SEARCH * max(1.0, vectors / FEW) ** GROWTH)
+    return round(EXPANSION_SEARCH * math.pow(max(1.0, vectors / FEW), GROWTH))
 
 
 def available() -> bool:
