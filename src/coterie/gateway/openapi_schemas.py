@@ -54,8 +54,8 @@ def _short(name: str) -> str:
     `coterie__gateway__chat_request__Tool` is `ChatTool`."""
     if "__" not in name:
         return name
-    *_, module, kind = name.split("__")
-    return module.partition("_")[0].capitalize() + kind
+    _, _, interface, *_, kind = name.split("__")
+    return interface.partition("_")[0].capitalize() + kind
 
 
 class _Described(GenerateJsonSchema):
