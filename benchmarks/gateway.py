@@ -24,6 +24,7 @@ from figures import progress
 from gateway_blend import blends
 from gateway_litellm import litellm
 from gateway_load import Broken
+from gateway_ordinary import ordinary
 from gateway_page import Part
 from gateway_plan import QUICK, Plan
 from gateway_rates import open_loop, throughput
@@ -35,6 +36,7 @@ from mock_pool import allow_sockets
 BESIDE: Mapping[str, Callable[[Sequence[Side], Plan], Awaitable[Part]]] = {
     "overhead": overhead,
     "throughput": throughput,
+    "ordinary": ordinary,
     "open-loop": open_loop,
     "streaming": streaming,
     "body": large_bodies,
