@@ -22,12 +22,12 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from coterie.committee import Committee
 from coterie.config import Config
-from coterie.gateway import logs
-from coterie.gateway.logs import RequestLog
-from coterie.gateway.metrics import FOLDER, Metrics
 from coterie.gateway.single import Single
-from coterie.gateway.telemetry import Telemetry
 from coterie.gateway.visit import Visit, Watcher
+from coterie.gateway.watching import logs
+from coterie.gateway.watching.logs import RequestLog
+from coterie.gateway.watching.metrics import FOLDER, Metrics
+from coterie.gateway.watching.telemetry import Telemetry
 from coterie.members.scripted import ScriptedMember
 from coterie.methods.peer_blend import PeerBlend
 from coterie.protocols import Method

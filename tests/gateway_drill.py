@@ -30,7 +30,7 @@ from typing import Any, Self
 import httpx2
 import openai
 
-from coterie.gateway.accounts import SPACE, Used
+from coterie.gateway.keeping.accounts import SPACE, Used
 from coterie.gateway.keys import create, hashed
 from coterie.store import Database
 from gateway_process import GatewayProcess, free_port, within

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from typing import Self
 
 from coterie.config import Config
-from coterie.gateway import ending
 from coterie.gateway.app import application
 from coterie.gateway.desk import Desk
-from coterie.gateway.protocol import BoundedProtocol
-from coterie.gateway.server import Server
-from coterie.gateway.serving import settings
+from coterie.gateway.serving import ending, settings
+from coterie.gateway.serving.protocol import BoundedProtocol
+from coterie.gateway.serving.server import Server
 
 
 class GatewayServer:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from coterie.config import ApiKey
 from coterie.errors import StoreError
-from coterie.gateway.accounts import Account, Accounts, Used
+from coterie.gateway.keeping.accounts import Account, Accounts, Used
 from coterie.gateway.keys import hashed
 from coterie.gateway.refusal import Refusal
 from coterie.store import Database, MemoryStore

@@ -19,8 +19,8 @@ from coterie import config
 from coterie.config import ApiKey, Config, GatewaySettings
 from coterie.errors import ConfigError
 from coterie.gateway.body_room import BodyRoom
+from coterie.gateway.desk.places import Places
 from coterie.gateway.keys import create, hashed
-from coterie.gateway.places import Places
 from coterie.gateway.refusal import Refusal
 from coterie.members.scripted import Reply, ScriptedMember
 from gateway_server import GatewayServer

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from coterie.gateway import collector
 from coterie.gateway.event_stream import EventStream
 from coterie.gateway.exchange import unless_gone
 from coterie.gateway.refusal import Refusal
+from coterie.gateway.watching import collector
 
 
 async def never() -> dict[str, Any]:

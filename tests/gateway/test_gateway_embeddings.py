@@ -15,7 +15,8 @@ import pytest
 from coterie import config
 from coterie.config import ApiKey, BreakerSettings, Config, EmbeddingEndpoint, GatewaySettings
 from coterie.errors import ConfigError
-from coterie.gateway import embedding_request, keys
+from coterie.gateway import keys
+from coterie.gateway.embeddings import request as embedding_request
 from coterie.gateway.refusal import Refusal
 from coterie.members.scripted import ScriptedMember
 from coterie.types import Limits, Secret

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from coterie.config import ApiKey
-from coterie.gateway import ledger
-from coterie.gateway.accounts import Accounts, Used
+from coterie.gateway.keeping import ledger
+from coterie.gateway.keeping.accounts import Accounts, Used
 from coterie.gateway.keys import hashed
 from coterie.store import MemoryStore
 

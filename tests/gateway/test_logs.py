@@ -21,9 +21,9 @@ import httpx2
 import openai
 import pytest
 
-from coterie.gateway import logs
-from coterie.gateway.logs import JsonLines, Lines, RequestLog
 from coterie.gateway.visit import Audience, Visit
+from coterie.gateway.watching import logs
+from coterie.gateway.watching.logs import JsonLines, Lines, RequestLog
 from gateway_process import GatewayProcess
 from gateway_server import GatewayServer
 from http_faults import FaultServer

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from coterie.config import ApiKey, Config, GatewaySettings
 from coterie.gateway import keys, messages
-from coterie.gateway.messages_chat import as_chat
-from coterie.gateway.messages_request import read
+from coterie.gateway.messages.chat import as_chat
+from coterie.gateway.messages.request import read
 from coterie.gateway.refusal import Refusal
 from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import Reply, ScriptedMember

@@ -24,8 +24,8 @@ from coterie import config
 from coterie.committee import Committee
 from coterie.config import ApiKey, Config, GatewaySettings
 from coterie.errors import ConfigError
-from coterie.gateway.metrics import Metrics
 from coterie.gateway.visit import Visit
+from coterie.gateway.watching.metrics import Metrics
 from coterie.members.scripted import Reply, ScriptedMember
 from coterie.methods.vote import Vote
 from coterie.trace import Trace
@@ -261,7 +261,7 @@ def test_watching_a_visit_takes_microseconds(trace: Trace) -> None:
 
 WORKER = """
 import sys, time
-from coterie.gateway.metrics import Metrics
+from coterie.gateway.watching.metrics import Metrics
 from coterie.gateway.visit import Visit
 metrics = Metrics()
 for n in range(int(sys.argv[1])):

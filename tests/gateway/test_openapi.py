@@ -20,9 +20,10 @@ from starlette.routing import Route
 
 import coterie.gateway
 from coterie.config import ApiKey, Config, EmbeddingEndpoint, GatewaySettings
-from coterie.gateway import openapi, operation, published
+from coterie.gateway import operation, published
 from coterie.gateway.app import application
 from coterie.gateway.keys import hashed
+from coterie.gateway.published import openapi
 from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import ScriptedMember
 from coterie.methods.peer_blend import PeerBlend

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from coterie.gateway import responses, responses_request
-from coterie.gateway.chat_request import ChatRequest
+from coterie.gateway import responses
+from coterie.gateway.chat.request import ChatRequest
 from coterie.gateway.refusal import Refusal
+from coterie.gateway.responses import request as responses_request
 
 FLAT = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": True}
 CALL = {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"}

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from coterie.config import Config
-from coterie.gateway import ending
+from coterie.gateway.serving import ending
 from coterie.members.scripted import Reply, ScriptedMember
 from coterie.methods.peer_blend import PeerBlend
 from coterie.methods.vote import Vote

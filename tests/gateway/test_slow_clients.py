@@ -15,8 +15,8 @@ from starlette.requests import Request
 
 from coterie.config import Config
 from coterie.gateway import bodies
-from coterie.gateway.protocol import BoundedProtocol
 from coterie.gateway.refusal import Refusal
+from coterie.gateway.serving.protocol import BoundedProtocol
 from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import Reply, ScriptedMember
 from coterie.protocols import MemberSpec

@@ -23,9 +23,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from coterie.committee import Committee
 from coterie.config import Config, GatewaySettings
 from coterie.errors import MissingExtra
-from coterie.gateway import spans, telemetry
-from coterie.gateway.telemetry import CAPTURE, Telemetry
 from coterie.gateway.visit import Visit
+from coterie.gateway.watching import spans, telemetry
+from coterie.gateway.watching.telemetry import CAPTURE, Telemetry
 from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import Reply, ScriptedMember
 from coterie.members.traceparent import TRACEPARENT

@@ -16,8 +16,8 @@ import openai
 import pytest
 
 from coterie.config import ApiKey, Config, GatewaySettings
-from coterie.gateway import logs
 from coterie.gateway.keys import create, hashed
+from coterie.gateway.watching import logs
 from coterie.members.openai import OpenAIMember
 from coterie.members.scripted import ScriptedMember
 from coterie.methods.peer_blend import PeerBlend

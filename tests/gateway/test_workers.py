@@ -15,7 +15,7 @@ import pytest
 from coterie.config import ApiKey, Config, GatewaySettings
 from coterie.errors import ConfigError
 from coterie.gateway.serving import Serving, check_workers, listening
-from coterie.gateway.workers import METRICS_FOLDER, metrics_folder
+from coterie.gateway.serving.workers import METRICS_FOLDER, metrics_folder
 from coterie.members.scripted import ScriptedMember
 from coterie.store import Database
 from coterie.types import Secret
@@ -131,7 +131,7 @@ def in_flight(server: GatewayProcess) -> float:
 ENDS_AT_ONCE = """
 import sys
 from coterie.errors import ConfigError
-from coterie.gateway.workers import Workers
+from coterie.gateway.serving.workers import Workers
 def work(config, parent):
     {what}
 Workers(2, work, None, None, [], 1.0).run()

@@ -19,7 +19,7 @@ from coterie.errors import ConfigError, StoreError
 from coterie.members.scripted import ScriptedMember
 from coterie.methods.route import Route
 from coterie.prospects import Feedback
-from coterie.protocols import Conversations, Records
+from coterie.protocols import Conversations, Records, Runs
 from coterie.routers.forecast import Forecast, Queries
 from coterie.routers.learning import PAGE, Fold, Learning, Unreadable, journal
 from coterie.routers.packing import packed, unpacked
@@ -92,6 +92,10 @@ class WatchedStore:
     @property
     def records(self) -> Records:
         return self.memory.records
+
+    @property
+    def runs(self) -> Runs:
+        return self.memory.runs
 
 
 def test_what_was_appended_before_a_forecast_is_known_to_it() -> None:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 
 from coterie.batch.rows import Columns, Row, said_of
-from coterie.gateway import chat_request
-from coterie.gateway.chat_request import ChatRequest
+from coterie.gateway.chat import request as chat_request
+from coterie.gateway.chat.request import ChatRequest
 from coterie.gateway.refusal import Refusal
 from coterie.types import Json, encodable
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 
 from coterie.answer import Answer, failures_json
 from coterie.batch.rows import Row
-from coterie.gateway import completions
 from coterie.gateway.bodies import sound
+from coterie.gateway.chat import completions
 from coterie.trace import Trace
 from coterie.types import Failure, Json, Usage
 

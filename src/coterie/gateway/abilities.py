@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from coterie.gateway.catalog import Model
-from coterie.gateway.chat_request import ChatRequest
+from coterie.gateway.chat.request import ChatRequest
 from coterie.gateway.refusal import Refusal
 from coterie.methods.peer_blend import PeerBlend
 from coterie.methods.vote import Vote

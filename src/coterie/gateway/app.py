@@ -14,19 +14,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from coterie.config import Config
 from coterie.gateway import bodies, chat, messages, overrides, responses
-from coterie.gateway.archive import Archive
-from coterie.gateway.books import Books
 from coterie.gateway.desk import Desk
 from coterie.gateway.embeddings import Embeddings
 from coterie.gateway.exchange import Endpoint
-from coterie.gateway.feedback import Hears
 from coterie.gateway.guarded import Guarded
-from coterie.gateway.metrics import Metrics
+from coterie.gateway.keeping.archive import Archive
+from coterie.gateway.keeping.books import Books
+from coterie.gateway.keeping.feedback import Hears
+from coterie.gateway.keeping.runs import Runs
 from coterie.gateway.published import Document
 from coterie.gateway.refusal import Refusal
-from coterie.gateway.runs import Runs
-from coterie.gateway.scrape import Scrape
-from coterie.gateway.watchers import closing, watchers
+from coterie.gateway.watching import closing, watchers
+from coterie.gateway.watching.metrics import Metrics
+from coterie.gateway.watching.scrape import Scrape
 
 NOT_BUILT: Mapping[str, str] = {
     "/v1/messages/count_tokens": "only the endpoint that reads a text can count its tokens; usage has them afterwards",

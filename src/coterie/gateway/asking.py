@@ -13,8 +13,8 @@ from typing import Any
 from coterie.answer import Answer
 from coterie.committee import Committee
 from coterie.errors import ConfigError, CoterieError, NoAnswer, RouterError, StoreError
-from coterie.gateway import completions
-from coterie.gateway.accounts import Used
+from coterie.gateway.chat import completions
+from coterie.gateway.keeping.accounts import Used
 from coterie.gateway.keys import Caller, Keys
 from coterie.gateway.orders import Order
 from coterie.gateway.refusal import BUSY_S, Refusal, of_no_answer

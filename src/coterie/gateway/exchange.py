@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from starlette.requests import Request
 
 from coterie.answer import Answer
-from coterie.gateway import bodies, completions, orders, streaming
+from coterie.gateway import bodies, orders, streaming
 from coterie.gateway.asking import Ask
-from coterie.gateway.chat_request import ChatRequest
+from coterie.gateway.chat import completions
+from coterie.gateway.chat.request import ChatRequest
 from coterie.gateway.desk import Desk
+from coterie.gateway.desk.service import Service
 from coterie.gateway.event_stream import EventStream, gone
 from coterie.gateway.refusal import Refusal
-from coterie.gateway.service import Service
 from coterie.gateway.streaming import Writer
 from coterie.gateway.visit import Visit
 from coterie.members import depth

@@ -15,8 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
-from coterie.gateway import bodies, ending, messages_error, responses_misfit
+from coterie.gateway import bodies
+from coterie.gateway.messages import error as messages_error
 from coterie.gateway.refusal import Refusal
+from coterie.gateway.responses import misfit as responses_misfit
+from coterie.gateway.serving import ending
 from coterie.gateway.visit import Audience, Visit, Watcher
 from coterie.types import Json
 

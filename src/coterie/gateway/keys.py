@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coterie.config import ApiKey
-from coterie.gateway.accounts import Accounts, Used
+from coterie.gateway.keeping.accounts import Accounts, Used
 from coterie.gateway.refusal import Refusal
 
 PREFIX = "ck-"

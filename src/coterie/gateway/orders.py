@@ -10,7 +10,7 @@ from coterie.committee import says_something
 from coterie.config import Config
 from coterie.gateway import abilities, overrides
 from coterie.gateway.catalog import Model
-from coterie.gateway.chat_request import ChatMessage, ChatRequest
+from coterie.gateway.chat.request import ChatMessage, ChatRequest
 from coterie.gateway.refusal import Refusal
 from coterie.protocols import Method
 from coterie.types import Json, Limits, Message, Place, Request, Sampling, encodable

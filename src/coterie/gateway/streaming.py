@@ -11,9 +11,10 @@ from typing import Protocol
 
 from coterie.answer import Answer
 from coterie.errors import CoterieError
-from coterie.gateway import bodies, ending
+from coterie.gateway import bodies
 from coterie.gateway.asking import Ask, check_json
 from coterie.gateway.refusal import Refusal
+from coterie.gateway.serving import ending
 from coterie.gateway.visit import Visit
 from coterie.run import AnswerPiece, AnswerReset, StreamItem
 from coterie.trace import RunStarted
