@@ -94,17 +94,22 @@ class GatewayProcess:
     def tell(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(self.url + path, timeout=5, verify=False)
+    def get(self, path: str, key: str = "") -> httpx2.Response:
+        return httpx2.get(self.url + path, headers=_header(key), timeout=5, verify=False)
 
-    def ask(self, model: str = "a", *, stream: bool = False, timeout_s: float = 15.0) -> httpx2.Response:
+    def ask(self, model: str = "a", *, stream: bool = False, timeout_s: float = 15.0, key: str = "") -> httpx2.Response:
         """The answer, over a connection of its own."""
         asked = {"model": model, "messages": [{"role": "user", "content": "?"}], "stream": stream}
-        return httpx2.post(f"{self.url}/v1/chat/completions", json=asked, timeout=timeout_s, verify=False)
+        url = f"{self.url}/v1/chat/completions"
+        return httpx2.post(url, json=asked, headers=_header(key), timeout=timeout_s, verify=False)
 
     def says(self, model: str = "a") -> str:
         content: str = self.ask(model).json()["choices"][0]["message"]["content"]
         return content
+
+
+def _header(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 @dataclass

@@ -9,12 +9,11 @@ What it does not know: time spent outside calls. Wall time over the critical pat
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -37,7 +36,6 @@ from coterie.types import (
     Request,
     Scores,
     Usage,
-    encodable,
 )
 
 FORMAT = 1
@@ -408,11 +406,7 @@ class Trace:
 
     def lines(self) -> Iterator[str]:
         """One JSON object an event."""
-        for event in self.events:
-            fields = dataclasses.asdict(event)
-            line = {"event": _NAMES[type(event)], **fields}
-            text = json.dumps(line, ensure_ascii=False, default=_plain)
-            yield text if encodable(text) else json.dumps(line, default=_plain)
+        return map(_line, self.events)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON Lines to `path`: afterwards the file is whole, or what it was before."""
@@ -481,9 +475,21 @@ def _by_dependency(ends: Iterable[str], needs: Mapping[str, tuple[str, ...]]) ->
                 stack.extend((below, False) for below in needs.get(node, ()) if below not in entered)
 
 
+def _line(event: Event) -> str:
+    from pydantic_core import to_json
+
+    line = {"event": _NAMES[type(event)], **{field.name: getattr(event, field.name) for field in fields(event)}}
+    if isinstance(event, RunStarted):  # sets have no order, and the same trace is to be the same text
+        line["cards"] = [{**asdict(card), "capabilities": sorted(card.capabilities)} for card in event.cards]
+    try:
+        return to_json(line, inf_nan_mode="constants", fallback=_plain).decode()
+    except ValueError:  # half a character, which no UTF-8 can hold
+        return json.dumps(line, default=_plain)
+
+
 def _plain(value: Any) -> Json:
-    if isinstance(value, frozenset | set):
-        return sorted(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{value!r} cannot stand in a trace")

@@ -22,6 +22,7 @@ from coterie.cli import app as cli
 from coterie.config import Config
 from coterie.errors import ConfigError
 from coterie.gateway import serving
+from coterie.gateway.keeping.journal import MOST_BYTES
 from coterie.members.scripted import ScriptedMember
 from gateway_server import GatewayServer
 
@@ -196,9 +197,9 @@ def test_the_health_check_tells_a_server_from_none(server: GatewayServer) -> Non
 
 
 def environment() -> dict[str, str]:
-    """What the container is told, with values of the right form."""
+    """The secrets that the container is told, with values of the right form."""
     values = {"STORE_URL": "postgresql://coterie:p%40ss@db/coterie", "APP_KEY_HASH": f"sha256:{64 * 'a'}"}
-    return {entry["name"]: values.get(entry["name"], "secret") for entry in container()["env"]}
+    return {entry["name"]: values.get(entry["name"], "secret") for entry in container()["env"] if "valueFrom" in entry}
 
 
 def configured() -> Config:
@@ -219,9 +220,17 @@ def test_it_does_not_start_without_a_secret(name: str) -> None:
         config.loads(objects()["ConfigMap"]["data"]["coterie.yaml"], env=rest)
 
 
+def test_what_is_not_written_yet_outlives_the_container() -> None:
+    [state] = [entry["value"] for entry in container()["env"] if entry["name"] == "XDG_STATE_HOME"]
+    [room] = [volume["emptyDir"]["sizeLimit"] for volume in pod()["volumes"] if "emptyDir" in volume]
+    [mount] = [mount["mountPath"] for mount in container()["volumeMounts"] if mount["name"] == "tmp"]
+    assert Path(state).is_relative_to(mount)
+    assert int(room.removesuffix("Mi")) << 20 > MOST_BYTES
+
+
 def test_every_secret_is_taken_from_the_one_that_the_file_says_how_to_make() -> None:
     said = re.findall(r"--from-literal=([a-z-]+)=", MANIFESTS.read_text())
-    taken = [entry["valueFrom"]["secretKeyRef"] for entry in container()["env"]]
+    taken = [entry["valueFrom"]["secretKeyRef"] for entry in container()["env"] if "valueFrom" in entry]
     assert [key["key"] for key in taken] == said
     assert {key["name"] for key in taken} == {"coterie"}
 

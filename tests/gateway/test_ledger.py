@@ -1,19 +1,16 @@
-"""What a worker has counted outlives it, is counted once, and holds no more than numbers."""
+"""What a process has counted outlives it, is counted once, and holds no more than numbers."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from coterie.config import ApiKey
-from coterie.gateway.keeping import ledger
 from coterie.gateway.keeping.accounts import Accounts, Used
+from coterie.gateway.keeping.ledger import Ledger
 from coterie.gateway.keys import hashed
 from coterie.store import MemoryStore
 
@@ -22,105 +19,108 @@ LONG = ApiKey("\U0001f375" * 100, hashed("ck-2"), per="day")
 SPENT = Used(calls=3, tokens=70, usd=0.125)
 
 
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv(ledger.FOLDER, str(tmp_path))
-    return tmp_path
+def begun(folder: Path, *keys: ApiKey, now: float = 0.0) -> tuple[Accounts, Ledger]:
+    """The accounts of a process that has just started."""
+    ledger = Ledger(folder)
+    return Accounts(keys, ledger=ledger, clock=lambda: now), ledger
 
 
-@pytest.fixture(scope="module")
-def dead() -> int:
-    """A process that has ended."""
-    child = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    child.wait()
-    return child.pid
-
-
-def die(folder: Path, dead: int) -> None:
-    """As if this process had been killed and another one looked: its ledger is one of a process that has ended."""
-    (folder / f"{os.getpid()}{ledger.SUFFIX}").rename(folder / f"{dead}{ledger.SUFFIX}")
+def heir(folder: Path, *keys: ApiKey, now: float = 0.0) -> Accounts:
+    """Those of one that has counted what others left behind."""
+    accounts, _ = begun(folder, *keys, now=now)
+    accounts.inherit()
+    return accounts
 
 
 @pytest.mark.parametrize("key", [TEA, LONG], ids=["tea", "long"])
-def test_what_a_killed_worker_counted_is_counted_by_the_next(folder: Path, dead: int, key: ApiKey) -> None:
-    killed = Accounts([TEA, LONG])
+def test_what_a_killed_process_counted_is_counted_by_the_next(tmp_path: Path, key: ApiKey) -> None:
+    killed, ledger = begun(tmp_path, TEA, LONG)
     killed[key.id].enter()
     killed[key.id].book(SPENT)
-    die(folder, dead)
-    heir = Accounts([TEA, LONG])
+    ledger.close(keep=True)
+    first, ledger = begun(tmp_path, TEA, LONG)
     for _ in range(2):
-        heir.inherit()
-        assert heir[key.id].untold == replace(SPENT, requests=1)
-    die(folder, dead)
-    heir = Accounts([TEA, LONG])
-    heir.inherit()
-    assert heir[key.id].untold == replace(SPENT, requests=1), "an heir that is killed leaves it to the next"
+        first.inherit()
+        assert first[key.id].untold == replace(SPENT, requests=1)
+    ledger.close(keep=True)
+    assert heir(tmp_path, TEA, LONG)[key.id].untold == replace(SPENT, requests=1), "an heir may be killed, too"
 
 
-def test_what_the_store_knows_is_not_left_behind(folder: Path, dead: int) -> None:
+def test_what_the_store_knows_is_not_left_behind(tmp_path: Path) -> None:
     async def main() -> None:
-        store, killed = MemoryStore(), Accounts([TEA])
+        store, (killed, ledger) = MemoryStore(), begun(tmp_path, TEA)
         killed["tea"].book(SPENT)
         await killed.share(store.records)
         killed["tea"].book(Used(calls=1))
-        die(folder, dead)
-        heir = Accounts([TEA])
-        heir.inherit()
-        assert heir["tea"].untold == Used(calls=1)
-        await heir.share(store.records)
-        assert heir["tea"].used == SPENT + Used(calls=1)
+        ledger.close(keep=True)
+        second = heir(tmp_path, TEA)
+        assert second["tea"].untold == Used(calls=1)
+        await second.share(store.records)
+        assert second["tea"].used == SPENT + Used(calls=1)
 
     asyncio.run(main())
 
 
-def test_living_workers_keep_their_own(folder: Path) -> None:
-    parent = folder / f"{os.getppid()}{ledger.SUFFIX}"
-    parent.write_bytes(b'{"place": "tea", "untold": {"requests": 1, "calls": 1, "tokens": 1, "usd": 1.0}}')
-    accounts = Accounts([TEA])
-    accounts.inherit()
-    assert accounts["tea"].untold == Used()
-    assert parent.exists()
+def test_living_processes_keep_their_own(tmp_path: Path) -> None:
+    living, _ledger = begun(tmp_path, TEA)
+    living["tea"].book(SPENT)
+    assert heir(tmp_path, TEA)["tea"].untold == Used()
+    assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_is_left_of_another_period_or_key_is_of_no_consequence(folder: Path, dead: int) -> None:
-    now = [0.0]
-    killed = Accounts([LONG, replace(TEA, id="gone")], clock=lambda: now[0])
+def test_what_is_left_of_another_period_or_key_is_of_no_consequence(tmp_path: Path) -> None:
+    killed, ledger = begun(tmp_path, LONG, replace(TEA, id="gone"))
     killed[LONG.id].book(SPENT)
     killed["gone"].book(SPENT)
-    die(folder, dead)
-    now[0] += 86_400.0
-    heir = Accounts([LONG], clock=lambda: now[0])
-    heir.inherit()
-    assert heir[LONG.id].untold == Used()
+    ledger.close(keep=True)
+    assert heir(tmp_path, LONG, now=86_400.0)[LONG.id].untold == Used()
 
 
-def test_another_configuration_goes_on_in_the_same_ledger(folder: Path, dead: int) -> None:
-    first = Accounts([TEA])
+def test_another_configuration_goes_on_in_the_same_ledger(tmp_path: Path) -> None:
+    first, ledger = begun(tmp_path, TEA)
     first["tea"].book(SPENT)
-    second = Accounts([TEA, LONG], first)
+    second = Accounts([TEA, LONG], first, clock=lambda: 0.0)
     second[LONG.id].book(Used(calls=1))
-    die(folder, dead)
-    heir = Accounts([TEA, LONG])
-    heir.inherit()
-    assert (heir["tea"].untold, heir[LONG.id].untold) == (SPENT, Used(calls=1))
+    ledger.close(keep=True)
+    third = heir(tmp_path, TEA, LONG)
+    assert (third["tea"].untold, third[LONG.id].untold) == (SPENT, Used(calls=1))
 
 
-def test_a_process_on_its_own_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ledger.FOLDER, raising=False)
+def test_without_a_store_there_is_none() -> None:
     accounts = Accounts([TEA])
     accounts["tea"].book(SPENT)
     accounts.inherit()
     assert accounts["tea"].untold == SPENT
+    accounts.close()
 
 
-def test_the_folder_goes_with_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ledger.FOLDER, raising=False)
-    with ledger.folder():
-        where = Path(os.environ[ledger.FOLDER])
-        Accounts([TEA])["tea"].book(SPENT)
-        [file] = where.iterdir()
-        assert (where.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+def test_who_ends_in_order_leaves_only_what_the_store_does_not_know(tmp_path: Path) -> None:
+    async def main() -> None:
+        folder = tmp_path / "unwritten"
+        accounts, _ = begun(folder, TEA)
+        accounts["tea"].book(SPENT)
+        [file] = folder.iterdir()
+        assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
         assert b"ck-" not in file.read_bytes()
         assert hashed("ck-1").encode() not in file.read_bytes()
-    assert ledger.FOLDER not in os.environ
-    assert not where.exists()
+        accounts.close()
+        second, _ = begun(folder, TEA)
+        second.inherit()
+        assert second["tea"].untold == SPENT, "the store was away when the first one ended"
+        await second.share(MemoryStore().records)
+        second.close()
+        assert not folder.exists()
+
+    asyncio.run(main())
+
+
+def test_where_no_file_can_be_made_the_log_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    accounts, _ = begun(tmp_path / "file", TEA)
+    accounts["tea"].book(SPENT)
+    accounts["tea"].book(SPENT)
+    accounts.inherit()
+    accounts.close()
+    assert accounts["tea"].untold.calls == 2 * SPENT.calls
+    [record] = caplog.records
+    assert "cannot be made" in record.getMessage()

@@ -18,7 +18,6 @@ from coterie.gateway.desk import Desk
 from coterie.gateway.embeddings import Embeddings
 from coterie.gateway.exchange import Endpoint
 from coterie.gateway.guarded import Guarded
-from coterie.gateway.keeping.archive import Archive
 from coterie.gateway.keeping.books import Books
 from coterie.gateway.keeping.feedback import Hears
 from coterie.gateway.keeping.runs import Runs
@@ -41,15 +40,14 @@ def application(config: Config, desk: Desk | None = None) -> ASGIApp:
 
     @asynccontextmanager
     async def life(_: Any) -> AsyncIterator[None]:
-        async with closing(watching), embeddings.open(), desk.open(), Books(desk, archive).open():
+        async with closing(watching), embeddings.open(), desk.open(), Books(desk).open():
             yield
 
     models = _Models(desk)
     embeddings = Embeddings(desk)
     metrics = Metrics()
-    archive = Archive(config.gateway.keep_runs_h, durable=config.store is not None and config.store.keep_texts)
-    runs = Runs(desk, archive)
-    watching = [*watchers(desk, metrics), archive]
+    runs = Runs(desk)
+    watching = watchers(desk, metrics)
     routes = [
         Route("/v1/chat/completions", Endpoint(desk, chat.read), methods=["POST"]),
         Route("/v1/messages", Endpoint(desk, messages.read), methods=["POST"]),

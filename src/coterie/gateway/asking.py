@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from coterie.answer import Answer
-from coterie.committee import Committee
 from coterie.errors import ConfigError, CoterieError, NoAnswer, RouterError, StoreError
 from coterie.gateway.chat import completions
+from coterie.gateway.desk.service import Service
 from coterie.gateway.keeping.accounts import Used
-from coterie.gateway.keys import Caller, Keys
+from coterie.gateway.keeping.archive import Archive
+from coterie.gateway.keys import Caller
 from coterie.gateway.orders import Order
 from coterie.gateway.refusal import BUSY_S, Refusal, of_no_answer
 from coterie.gateway.visit import Visit
@@ -28,13 +29,13 @@ log = logging.getLogger("coterie.gateway")
 
 @dataclass
 class Ask:
-    """One request on its way: what it takes is booked to its caller, however it ends."""
+    """One request on its way: what it takes is booked to its caller, however it ends, before the caller hears of it."""
 
-    committee: Committee
+    service: Service
     order: Order
-    keys: Keys
     caller: Caller
     visit: Visit
+    archive: Archive
     trace: Trace | None = None
     """Of the run that ended last."""
 
@@ -42,7 +43,8 @@ class Ask:
         self.trace = trace
         self.visit.traces.append(trace)
         if self.caller.key is not None:
-            self.keys.book(self.caller, Used.by(trace))
+            self.service.keys.book(self.caller, Used.by(trace))
+        self.archive.keep(trace, self.caller.id)
 
     async def whole(self) -> list[Answer]:
         """The answers, as many as were asked for. Raises `Refusal`."""
@@ -59,7 +61,9 @@ class Ask:
 
     async def _answer(self, order: Order) -> Answer:
         try:
-            answer = await self.committee.aask(order.request, order.model.name, on_trace=self._book, **order.how)
+            answer = await self.service.committee.aask(
+                order.request, order.model.name, on_trace=self._book, **order.how
+            )
         except (NoAnswer, CoterieError) as error:
             raise self.refusal(error) from None
         if order.json:
@@ -69,7 +73,7 @@ class Ask:
     def items(self) -> AsyncGenerator[StreamItem | Answer]:
         """What happens, as it happens, the answer last."""
         order = self.order
-        stream: Any = self.committee.astream(order.request, order.model.name, on_trace=self._book, **order.how)
+        stream: Any = self.service.committee.astream(order.request, order.model.name, on_trace=self._book, **order.how)
         made: AsyncGenerator[StreamItem | Answer] = stream
         return made
 

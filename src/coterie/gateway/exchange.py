@@ -21,6 +21,7 @@ from coterie.gateway.chat.request import ChatRequest
 from coterie.gateway.desk import Desk
 from coterie.gateway.desk.service import Service
 from coterie.gateway.event_stream import EventStream, gone
+from coterie.gateway.keeping.archive import Archive
 from coterie.gateway.refusal import Refusal
 from coterie.gateway.streaming import Writer
 from coterie.gateway.visit import Visit
@@ -81,7 +82,7 @@ class Endpoint:
         with self.desk.bodies.share() as share:
             exchange = self.read(await bodies.read(request, share))
             async with self.desk.place(caller.key, receive) as service:
-                ask = _ask(exchange, service, visit, request.headers)
+                ask = _ask(exchange, service, self.desk.archive, visit, request.headers)
                 response = await _response(exchange, ask, visit, request)
                 await response(scope, receive, send)
 
@@ -95,18 +96,18 @@ def _depth(said: str, most: int) -> int:
     return int(said) + 1
 
 
-def _ask(exchange: Exchange, service: Service, visit: Visit, headers: Mapping[str, str]) -> Ask:
+def _ask(exchange: Exchange, service: Service, archive: Archive, visit: Visit, headers: Mapping[str, str]) -> Ask:
     asked = exchange.chat
     caller = service.keys.admit(headers)  # anew: the service may have been replaced since
     model = service.catalog.find(asked.model)
     service.keys.check(caller, model.id)
     visit.model, visit.streamed = model.id, bool(asked.stream)
     order = orders.order(asked, model, service.config, caller.id)
-    return Ask(service.committee, order, service.keys, caller, visit)
+    return Ask(service, order, caller, visit, archive)
 
 
 async def _response(exchange: Exchange, ask: Ask, visit: Visit, request: Request) -> Response | EventStream:
-    warned = {**_warnings([*ask.order.warnings, *exchange.warnings]), **ask.keys.headers(ask.caller)}
+    warned = {**_warnings([*ask.order.warnings, *exchange.warnings]), **ask.service.keys.headers(ask.caller)}
     if exchange.chat.stream:
         return EventStream(streaming.events(ask, exchange.writer(), visit), warned)
     answers = await unless_gone(ask.whole(), request)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from coterie.config import ApiKey
 from coterie.gateway.keeping.accounts import Accounts, Used
+from coterie.gateway.keeping.ledger import Ledger
 from coterie.gateway.refusal import Refusal
 
 PREFIX = "ck-"
@@ -40,10 +41,10 @@ class Caller:
 class Keys:
     """The configured keys, and what each has used."""
 
-    def __init__(self, keys: Sequence[ApiKey], before: Keys | None = None) -> None:
-        """The accounts of `before` go on."""
+    def __init__(self, keys: Sequence[ApiKey], before: Keys | None = None, ledger: Ledger | None = None) -> None:
+        """The accounts of `before` go on; without them there are new ones in `ledger`."""
         self._keys = tuple(keys)
-        self.accounts: Accounts = Accounts(keys, before.accounts if before is not None else None)
+        self.accounts: Accounts = Accounts(keys, before.accounts if before is not None else None, ledger)
 
     def __bool__(self) -> bool:
         return bool(self._keys)

@@ -6,7 +6,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.util import find_spec
+from pathlib import Path
 
 from coterie.errors import MissingExtra
 from coterie.protocols import Store
@@ -48,13 +50,27 @@ class Database:
         """The database at a path or URL."""
         return cls(Secret(url), keep_days, keep_texts)
 
+    @property
+    def beside(self) -> Path:
+        """The folder, on this machine, of what is on its way into the database: beside the file, or the user's."""
+        where = self._address()
+        if where.kind == "sqlite":
+            return Path(f"{where.target}-unwritten")
+        from platformdirs import user_state_path
+
+        name = sha256(where.target.encode()).hexdigest()[:16]
+        return user_state_path("coterie", appauthor=False) / f"{name}-unwritten"
+
+    def _address(self) -> address.Address:
+        return address.read(self.url.reveal() or _users_own())
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Store]:
         """The store, its tables brought up to date. It lives on this event loop.
 
         Raises `MissingExtra`, and `StoreError` for a database that cannot be reached or was made by a newer version.
         """
-        where = address.read(self.url.reveal() or _users_own())
+        where = self._address()
         extra, modules = NEEDS[where.kind]
         for module in modules:
             if find_spec(module) is None:

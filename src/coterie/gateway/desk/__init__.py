@@ -15,6 +15,7 @@ from coterie.config import ApiKey, Config
 from coterie.gateway.body_room import BodyRoom
 from coterie.gateway.desk.admission import Admission
 from coterie.gateway.desk.service import Service
+from coterie.gateway.keeping.archive import Archive
 from coterie.gateway.serving import ending
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Desk:
         self._replacing = asyncio.Lock()
         self.admission = Admission(config.gateway)
         self.bodies = BodyRoom(config.gateway.max_bodies_mib << 20)
+        self.archive = Archive.of(config)
         self.draining = False
         """True once the server was told to stop: it is not ready any more."""
 

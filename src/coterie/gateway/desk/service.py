@@ -11,6 +11,7 @@ from coterie.committee import Committee
 from coterie.config import Config
 from coterie.gateway.catalog import Catalog
 from coterie.gateway.health import Health
+from coterie.gateway.keeping.ledger import Ledger
 from coterie.gateway.keys import Keys
 
 
@@ -28,7 +29,8 @@ class Service:
     def of(cls, config: Config, before: Service | None = None) -> Service:
         """Raises `ConfigError`. `before` is the service that this one replaces: what its keys have used goes on."""
         committee = Committee.from_config(config, breaker=config.gateway.breaker)
-        keys = Keys(config.gateway.keys, before.keys if before is not None else None)
+        ledger = Ledger(config.store.beside) if config.store is not None else None
+        keys = Keys(config.gateway.keys, before.keys if before is not None else None, ledger)
         return cls(config, committee, Catalog(config), keys, Health(committee))
 
     @asynccontextmanager

@@ -80,6 +80,7 @@ class Embeddings:
         finally:
             visit.traces.append(trace.whole)
             service.keys.book(caller, Used.by(trace.whole))
+            self._desk.archive.keep(trace.whole, caller.id)
 
     def _breaker(self, spec: EmbeddingEndpoint, settings: GatewaySettings) -> Breaker | None:
         wanted = settings.breaker

@@ -189,11 +189,15 @@ class Accounts:
     """The accounts of the configured keys."""
 
     def __init__(
-        self, keys: Sequence[ApiKey], before: Accounts | None = None, clock: Callable[[], float] = time.time
+        self,
+        keys: Sequence[ApiKey],
+        before: Accounts | None = None,
+        ledger: Ledger | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Those of `before` go on for keys that are still there, at once under their new bounds."""
+        """Those of `before` go on for keys that are still there, at once under their new bounds, and in its ledger."""
         known: Mapping[str, Account] = before._accounts if before is not None else {}
-        self._ledger: Ledger | None = before._ledger if before is not None else Ledger.shared()
+        self._ledger: Ledger | None = before._ledger if before is not None else ledger
         self._accounts: dict[str, Account] = {key.id: known.get(key.id) or self._fresh(key, clock) for key in keys}
         for key in keys:
             self._accounts[key.id].bound(key)
@@ -202,13 +206,18 @@ class Accounts:
         return Account(key, clock, self._ledger.page() if self._ledger is not None else None)
 
     def inherit(self) -> None:
-        """Afterwards what workers that were killed had counted, and not told the store, is counted here."""
+        """Afterwards what processes that were killed had counted, and not told the store, is counted here."""
         if self._ledger is None:
             return
         places = {account.place: account for account in self._accounts.values()}
         for place, untold in self._ledger.left_behind():
             if place in places:  # otherwise a new period has begun, or the key is gone
                 places[place].book(Used.read(untold))
+
+    def close(self) -> None:
+        """Afterwards what the store was not told is left to the next process."""
+        if self._ledger is not None:
+            self._ledger.close(keep=any(account.untold for account in self._accounts.values()))
 
     def __getitem__(self, id_: str) -> Account:
         return self._accounts[id_]

@@ -6,8 +6,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
-from coterie.gateway.visit import Visit
+from coterie.config import Config
+from coterie.gateway.keeping.journal import Journal
 from coterie.protocols import Runs
 from coterie.store.memory_runs import MOST_RUN_CHARS, MemoryRuns
 from coterie.trace import CallFinished, CallStarted, RunStarted, Trace
@@ -26,16 +28,20 @@ EVENT_CHARS = 200
 
 
 class Archive:
-    """A watcher that keeps the runs of each visit.
+    """Runs, found from the moment their answer is there.
 
-    They are found from the moment the answer is there. Where the store keeps texts they are written to it a little
+    Where the store keeps texts they are written to it a little
     later (`write`), so that no request waits for a disk; until then, and everywhere else, they lie in memory, the
-    newest thousand, or as many as take 64 MiB.
+    newest thousand, or as many as take 64 MiB. What is not written yet stands in a journal as well, which outlives a
+    process that is killed.
     """
 
-    def __init__(self, keep_h: float | None, *, durable: bool, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, keep_h: float | None, journal: Journal | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`journal` lies beside a store that keeps texts; there is none otherwise."""
         self.keep_s = None if keep_h is None else keep_h * HOUR_S
-        self.durable = durable
+        self._journal = journal
         self._clock = clock
         self._recent = MemoryRuns()
         self._unwritten: deque[KeptRun] = deque()
@@ -44,17 +50,46 @@ class Archive:
         """Runs that were never written, because the store was away for too long."""
         self._tidied_at = 0.0
 
-    def arrived(self, visit: Visit) -> None:
-        """Nothing has happened yet."""
+    @property
+    def durable(self) -> bool:
+        """True where the store keeps texts, and so runs."""
+        return self._journal is not None
 
-    def left(self, visit: Visit) -> None:
-        for trace in visit.traces if self.keep_s is not None else ():
-            self._keep(_kept(trace, visit.key, self._clock()))
+    @classmethod
+    def of(cls, config: Config) -> Archive:
+        """As the configuration wants it."""
+        store = config.store
+        return cls(
+            config.gateway.keep_runs_h, Journal(store.beside) if store is not None and store.keep_texts else None
+        )
+
+    def keep(self, trace: Trace, scope: str) -> None:
+        """Afterwards the run is found by whoever made it, and outlives this process if runs are written."""
+        if self.keep_s is not None:
+            self._keep(_kept(trace, scope, self._clock()))
+
+    def inherit(self) -> None:
+        """Afterwards runs that processes which were killed had not written are kept here."""
+        if self._journal is not None and self.keep_s is not None:
+            for run in self._journal.left_behind():
+                self._keep(run)
+
+    def close(self) -> None:
+        """Afterwards what was not written is left to the next process."""
+        if self._journal is not None:
+            self._journal.close(keep=bool(self._unwritten))
 
     def _keep(self, run: KeptRun) -> None:
         self._recent.add(run)
-        if not self.durable:
+        if self._journal is None:
             return
+        try:
+            lines = tuple(run.lines())
+        except Exception as error:  # a trace that cannot be written must not cost the answer
+            log.error("the trace of %s cannot be kept: %s", run.id, type(error).__name__)
+            return
+        run = replace(run, lines=lambda: lines)  # written out once, for the journal and for the store
+        self._journal.add(run)
         self._unwritten.append(run)
         self._unwritten_chars += run.chars
         while self._unwritten_chars > MOST_RUN_CHARS:
@@ -86,6 +121,8 @@ class Archive:
                 if self._unwritten and self._unwritten[0] is run:  # it may have been given up meanwhile
                     self._unwritten.popleft()
                     self._unwritten_chars -= run.chars
+        if self._journal is not None:
+            self._journal.clear()
         await self._tidy(runs)
 
     async def _tidy(self, runs: Runs) -> None:

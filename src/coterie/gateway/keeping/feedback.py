@@ -100,7 +100,7 @@ class Hears:
         try:
             await self.runs.find(run, scope)
         except Refusal as refusal:
-            if refusal.status != 404 or self.runs.archive.belongs_to_other(run, scope):
+            if refusal.status != 404 or self.desk.archive.belongs_to_other(run, scope):
                 raise
             store = await service.committee.astore()
             if await store.records.get(ROUTED, run) is None:

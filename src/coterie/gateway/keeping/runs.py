@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from coterie.errors import StoreError
 from coterie.gateway import bodies
 from coterie.gateway.desk import Desk
-from coterie.gateway.keeping.archive import Archive
 from coterie.gateway.refusal import BUSY_S, Refusal
 from coterie.types import KeptRun
 
@@ -42,7 +41,6 @@ class Runs:
     """Tells what happened in a run."""
 
     desk: Desk
-    archive: Archive
 
     async def one(self, request: Request) -> Response:
         """The trace as one document, or as the lines of a trace file where the client accepts those."""
@@ -64,14 +62,15 @@ class Runs:
 
     async def find(self, id_: str, scope: str) -> KeptRun:
         """Raises `Refusal`: 404 for a run that is not known, 503 where the store is away."""
-        if self.archive.keep_s is None:
+        archive = self.desk.archive
+        if archive.keep_s is None:
             said = "no runs are kept here (gateway.keep_runs_h is off)"
             raise Refusal(404, said, code="run_not_found", param="id")
         run = run_id(id_)
         service = self.desk.service
         try:
-            runs = (await service.committee.astore()).runs if self.archive.durable else None
-            found = await self.archive.find(run, scope, runs)
+            runs = (await service.committee.astore()).runs if archive.durable else None
+            found = await archive.find(run, scope, runs)
         except StoreError:
             said = "the store that keeps runs is out of reach"
             raise Refusal(503, said, code="unavailable", retry_after_s=BUSY_S) from None

@@ -102,10 +102,9 @@ def _serve(config: Config, how: Serving, load: Load, sockets: list[socket.socket
 
 def _serve_together(config: Config, how: Serving, load: Load, sockets: list[socket.socket]) -> None:
     """In several processes, whose parent this one is."""
-    from coterie.gateway.keeping import ledger
     from coterie.gateway.serving.workers import Workers, metrics_folder
 
-    with metrics_folder(), ledger.folder():
+    with metrics_folder():
         _check_installed()
         from coterie.gateway.desk import Desk
         from coterie.gateway.watching import collector
