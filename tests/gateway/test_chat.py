@@ -289,6 +289,26 @@ def test_a_fused_answer_is_streamed_while_it_is_written(client: openai.OpenAI) -
     assert set(chunks[-1].coterie["members"]) == {"a", "b", "slow"}
 
 
+def test_several_choices_are_streamed_side_by_side(client: openai.OpenAI) -> None:
+    chunks = list(ask(client, "written", n=3, stream=True, stream_options={"include_usage": True}))
+    texts = ["", "", ""]
+    ends: list[tuple[int, str]] = []
+    for choice in (choice for chunk in chunks for choice in chunk.choices):
+        texts[choice.index] += choice.delta.content or ""
+        ends += [(choice.index, choice.finish_reason)] if choice.finish_reason else []
+    assert texts == ["Paris"] * 3
+    assert sorted(ends) == [(0, "stop"), (1, "stop"), (2, "stop")]
+    assert chunks[-1].usage.prompt_tokens == 33
+    assert len(set(chunks[-1].coterie["run_ids"])) == 3
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
+
+
+def test_one_of_several_streams_that_breaks_ends_them_all(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.APIError, match="withdrawn"):
+        list(ask(client, "midway", n=3, stream=True))
+
+
 def test_a_stream_that_breaks_half_way_ends_in_an_error(client: openai.OpenAI) -> None:
     seen = []
     with pytest.raises(openai.APIError) as caught:
@@ -315,7 +335,6 @@ CANNOT: list[tuple[str, dict[str, Any], str]] = [
     ("coterie/default", {"tools": TOOLS}, "tools"),
     ("a", {"tools": TOOLS}, "tools"),
     ("coterie/default", {"n": 2}, "n"),
-    ("plain", {"n": 2, "stream": True}, "n"),
     ("coterie/default", {"logprobs": True}, "logprobs"),
     ("coterie/default", {"response_format": {"type": "json_object"}}, "response_format"),
     ("plain", {"temperature": 9}, "temperature"),
@@ -323,7 +342,7 @@ CANNOT: list[tuple[str, dict[str, Any], str]] = [
     ("plain", {"top_logprobs": 3}, "top_logprobs"),
     ("plain", {"messages": []}, "messages"),
     ("plain", {"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
-    ("plain", {"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, "messages[0].content"),
+    ("plain", {"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, "messages[0].content[0]"),
     ("plain", {"messages": [{"role": "user", "content": "  "}]}, "messages"),
     ("plain", {"stream_options": {"include_usage": True}}, "stream_options"),
     ("coterie/fused", {"extra_body": {"coterie": {"method": {"review": "x"}}}}, "coterie.method.review"),

@@ -94,6 +94,7 @@ HTTP: dict[str, Script] = {
     "odd_base64": rows("AAA="),
     "words": rows(["a"]),
     "nan": Http(body=b'{"data": [{"index": 0, "embedding": [NaN]}]}'),
+    "endless": Http(raw=b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000000000\r\n\r\n"),
     "infinite": Http(body=b'{"data": [{"index": 0, "embedding": [1e999]}]}'),
 }
 
@@ -205,7 +206,7 @@ FAULTS = [
     ("hang", 504, "false"),
     *((name, 502, "false") for name in ("html", "error_200", "short_body", "cut_json", "no_object", "no_data")),
     *((name, 502, "false") for name in ("too_few", "misnumbered", "empty", "text", "odd_base64", "words")),
-    *((name, 502, "false") for name in ("nan", "infinite")),
+    *((name, 502, "false") for name in ("nan", "infinite", "endless")),
 ]
 
 
@@ -220,6 +221,8 @@ def test_every_fault_is_an_error_with_its_status(client: openai.OpenAI, model: s
         assert secret not in error.message
     if model == "busy":
         assert error.response.headers["retry-after"] == "7"
+    if model == "endless":
+        assert "malformed" in error.message
     if model == "400":
         assert "too long" in error.message
 

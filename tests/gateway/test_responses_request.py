@@ -267,7 +267,7 @@ def test_rubbish_is_refused(body: bytes) -> None:
 
 
 def test_a_failure_before_anybody_was_asked_is_a_response_too() -> None:
-    writer = responses.read(b'{"model": "m", "input": "Hi", "stream": true}').writer()
+    writer = responses.read(b'{"model": "m", "input": "Hi", "stream": true}').writers()[0]
     blocks = b"".join(writer.failing(Refusal(503, "nobody is there", code="unavailable"))).decode().split("\n\n")[:-1]
     seen = [json.loads(block.partition("\ndata: ")[2]) for block in blocks]
     kinds = ["response.created", "response.in_progress", "response.failed", "error"]

@@ -15,7 +15,8 @@ import pytest
 from coterie import Answer, Committee, NoAnswer
 from coterie.errors import ConfigError, MemberError
 from coterie.house import House
-from coterie.members.openai import ANSWER_BYTES, LONGEST_ERROR, OpenAIMember, OpenAIModel
+from coterie.members.body import ANSWER_BYTES
+from coterie.members.openai import LONGEST_ERROR, OpenAIMember, OpenAIModel
 from coterie.members.prompting import FewShot
 from coterie.run import LiveRun
 from coterie.trace import CallRetried

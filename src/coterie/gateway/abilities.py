@@ -35,8 +35,6 @@ def check(asked: ChatRequest, model: Model, method: Method, members: Mapping[str
         _check_logprobs(model, pool)
     if (asked.n or 1) > 1 and not model.one_writes:
         raise _refused("n", "one request makes one answer of all its members'", model)
-    if (asked.n or 1) > 1 and asked.stream:
-        raise Refusal(400, "n greater than 1 cannot be streamed here: leave out stream, or ask n times", param="n")
 
 
 def _brings_tools(asked: ChatRequest) -> bool:

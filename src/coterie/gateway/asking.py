@@ -26,6 +26,8 @@ from coterie.trace import Trace
 
 log = logging.getLogger("coterie.gateway")
 
+Stream = AsyncGenerator[StreamItem | Answer]
+
 
 @dataclass
 class Ask:
@@ -50,8 +52,7 @@ class Ask:
         """The answers, as many as were asked for. Raises `Refusal`."""
         if self.order.choices == 1:
             return [await self._answer(self.order)]
-        SIBLINGS.set(self.order.choices)  # a request is a task, so this ends with it
-        tasks = [asyncio.ensure_future(self._answer(_choice(self.order, n))) for n in range(self.order.choices)]
+        tasks = [asyncio.ensure_future(self._answer(order)) for order in self._choices()]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
@@ -70,12 +71,18 @@ class Ask:
             check_json(answer)
         return answer
 
-    def items(self) -> AsyncGenerator[StreamItem | Answer]:
-        """What happens, as it happens, the answer last."""
-        order = self.order
-        stream: Any = self.service.committee.astream(order.request, order.model.name, on_trace=self._book, **order.how)
-        made: AsyncGenerator[StreamItem | Answer] = stream
-        return made
+    def streams(self) -> list[Stream]:
+        """What happens, as it happens, the answer last; as many streams as answers were asked for."""
+        return [self._stream(self.order)] if self.order.choices == 1 else list(map(self._stream, self._choices()))
+
+    def _stream(self, order: Order) -> Stream:
+        made: Any = self.service.committee.astream(order.request, order.model.name, on_trace=self._book, **order.how)
+        stream: Stream = made
+        return stream
+
+    def _choices(self) -> list[Order]:
+        SIBLINGS.set(self.order.choices)  # a request is a task, so this ends with it
+        return [_choice(self.order, n) for n in range(self.order.choices)]
 
     def refusal(self, error: CoterieError) -> Refusal:
         if isinstance(error, NoAnswer):

@@ -52,8 +52,8 @@ class Exchange(Protocol):
         """The document of the answer, or of several to one request."""
         ...
 
-    def writer(self) -> Writer:
-        """What writes the answer as events."""
+    def writers(self) -> Sequence[Writer]:
+        """What writes the answer as events, or each of several to one request."""
         ...
 
 
@@ -109,7 +109,7 @@ def _ask(exchange: Exchange, service: Service, archive: Archive, visit: Visit, h
 async def _response(exchange: Exchange, ask: Ask, visit: Visit, request: Request) -> Response | EventStream:
     warned = {**_warnings([*ask.order.warnings, *exchange.warnings]), **ask.service.keys.headers(ask.caller)}
     if exchange.chat.stream:
-        return EventStream(streaming.events(ask, exchange.writer(), visit), warned)
+        return EventStream(streaming.events(ask, exchange.writers(), visit), warned)
     answers = await unless_gone(ask.whole(), request)
     headers = {**_headers(answers, visit.since_s()), **warned}
     return bodies.json_response(exchange.whole(answers), headers=headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +13,7 @@ from coterie.answer import Answer
 from coterie.errors import CoterieError
 from coterie.gateway import bodies
 from coterie.gateway.asking import Ask, check_json
+from coterie.gateway.merging import merged
 from coterie.gateway.refusal import Refusal
 from coterie.gateway.serving import ending
 from coterie.gateway.visit import Visit
@@ -44,13 +45,13 @@ class Writer(Protocol):
         ...
 
 
-async def events(ask: Ask, writer: Writer, visit: Visit) -> AsyncGenerator[bytes]:
-    """The events of a streamed answer; a failure is an event of its own, and nothing follows it."""
-    telling = _Telling(ask, writer, visit)
+async def events(ask: Ask, writers: Sequence[Writer], visit: Visit) -> AsyncGenerator[bytes]:
+    """The events of a streamed answer, or of several; a failure is an event of its own, and nothing follows it."""
+    tellings = [_Telling(ask, writer, visit) for writer in writers]
     try:
-        async with aclosing(ask.items()) as items:
-            async for item in items:
-                for data in telling.take(item):
+        async with aclosing(merged(ask.streams())) as items:
+            async for n, item in items:
+                for data in tellings[n].take(item):
                     yield data
         return
     except Refusal as error:
@@ -63,7 +64,7 @@ async def events(ask: Ask, writer: Writer, visit: Visit) -> AsyncGenerator[bytes
         log.error("a stream of %s failed: %s", ask.order.model.id, type(error).__name__)
         refusal = Refusal(500, "the request failed", code="internal")
     visit.code = refusal.code or str(refusal.status)
-    for data in writer.failing(refusal):
+    for data in writers[0].failing(refusal):
         yield data
 
 

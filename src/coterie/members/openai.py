@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from coterie.errors import ConfigError, MemberError
 from coterie.members import depth, openai_answer
+from coterie.members.body import ANSWER_BYTES, less, whole
 from coterie.members.choices import SIBLINGS, Choices
 from coterie.members.openai_answer import Gathered
 from coterie.members.prompting import FewShot
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES = 65_536
 """An error's body is read this far: enough for a message, too little to hurt."""
-
-ANSWER_BYTES = 64 << 20
-"""A longer answer is none: an endpoint that never ends would fill the memory of everybody."""
 
 LARGE_BYTES = 1 << 20
 """A request of this size is sent bit by bit, so that it does not hold up the event loop."""
@@ -189,12 +187,12 @@ class OpenAIModel:
             await self._check(response)
             if response.content_type == "text/event-stream":
                 return await self._read_stream(response, emit, began)
-            return openai_answer.whole(await _whole(response), response.content_type)
+            return openai_answer.whole(await whole(response), response.content_type)
 
     async def _post_for_all(self, payload: Mapping[str, Json]) -> Sequence[Gathered]:
         async with self._sent(payload) as response:
             await self._check(response)
-            return openai_answer.several(await _whole(response), response.content_type)
+            return openai_answer.several(await whole(response), response.content_type)
 
     def _sent(self, payload: Mapping[str, Json]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """The endpoint's response, its head read, while it is entered."""
@@ -254,7 +252,7 @@ class OpenAIModel:
         lines = DataLines()
         left = ANSWER_BYTES
         async for chunk in response.content.iter_any():
-            left = _less(left, len(chunk))
+            left = less(left, len(chunk))
             for data in lines.feed(chunk):
                 _take(gathered, data, emit, began)
             if gathered.done:
@@ -315,25 +313,6 @@ def _take(gathered: Gathered, data: bytes, emit: Emit | None, began: float) -> N
         gathered.first_piece_s = time.perf_counter() - began
     if text and emit is not None:
         emit(text)
-
-
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """The body. Raises `MemberError` for one that is too long, wherever it says so."""
-    if response.content_length is not None and "Content-Encoding" not in response.headers:
-        _less(ANSWER_BYTES, response.content_length)
-        return await response.read()
-    body, left = bytearray(), ANSWER_BYTES
-    async for chunk in response.content.iter_any():
-        left = _less(left, len(chunk))
-        body += chunk
-    return bytes(body)
-
-
-def _less(left: int, size: int) -> int:
-    """How many bytes may come after so many as `size`. Raises `MemberError` for too many."""
-    if size > left:
-        raise MemberError(f"an answer of more than {ANSWER_BYTES >> 20} MiB", FailureKind.MALFORMED)
-    return left - size
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -30,26 +30,28 @@ class Chat:
     def whole(self, answers: Sequence[Answer]) -> Json:
         return completions.whole(answers, self.chat.model)
 
-    def writer(self) -> ChatWriter:
-        return ChatWriter(Chunks(self.chat.model, self.chat.include_usage))
+    def writers(self) -> Sequence[ChatWriter]:
+        chunks = Chunks(self.chat.model, self.chat.include_usage, self.chat.n or 1)
+        return [ChatWriter(chunks, n) for n in range(chunks.choices)]
 
 
 @dataclass(frozen=True)
 class ChatWriter:
-    """Writes an answer as chunks."""
+    """Writes an answer as chunks, among those of other answers to the same request."""
 
     chunks: Chunks
+    index: int
 
     def opening(self, run: str) -> Iterator[bytes]:
-        self.chunks.id = completions.completion_id(run)
-        yield event(self.chunks.opening())
+        yield event(self.chunks.opening(self.index, run))
 
     def text(self, piece: str) -> Iterator[bytes]:
-        yield event(self.chunks.text(piece))
+        yield event(self.chunks.text(self.index, piece))
 
     def closing(self, answer: Answer) -> Iterator[bytes]:
-        yield from map(event, self.chunks.closing(answer))
-        yield DONE
+        yield from map(event, self.chunks.closing(self.index, answer))
+        if self.chunks.ended:
+            yield DONE
 
     def failing(self, refusal: Refusal) -> Iterator[bytes]:
         """An error without `DONE`: the official client raises at it."""

@@ -152,34 +152,45 @@ def cost_usd(answers: Iterable[Answer]) -> float | None:
 
 @dataclass
 class Chunks:
-    """The chunks of one streamed completion: one id and one time for all of them."""
+    """The chunks of one streamed completion: one id and one time for all of them, however many answers it has."""
 
     model: str
     include_usage: bool
-    id: str = field(default_factory=lambda: completion_id(uuid4().hex))
+    choices: int = 1
+    id: str = ""
+    """Of the run that began first."""
     created: int = field(default_factory=lambda: int(time.time()))
+    answers: list[Answer] = field(default_factory=list)
+    """Those that have ended."""
 
-    def opening(self) -> dict[str, Json]:
-        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+    @property
+    def ended(self) -> bool:
+        return len(self.answers) == self.choices
 
-    def text(self, piece: str) -> dict[str, Json]:
-        return self._chunk({"content": piece})
+    def opening(self, index: int, run: str) -> dict[str, Json]:
+        self.id = self.id or completion_id(run)
+        return self._chunk(index, {"role": "assistant", "content": "", "refusal": None})
 
-    def closing(self, answer: Answer) -> Iterable[dict[str, Json]]:
-        """What comes after the last word: tools, probabilities, the reason to end, and usage where it was asked for."""
+    def text(self, index: int, piece: str) -> dict[str, Json]:
+        return self._chunk(index, {"content": piece})
+
+    def closing(self, index: int, answer: Answer) -> Iterable[dict[str, Json]]:
+        """What comes after the last word: tools, probabilities, the reason to end, and after the last answer the usage
+        of all, where it was asked for."""
         calls = [{"index": n, **call} for n, call in enumerate(tool_calls(answer))]
         if calls:
-            yield self._chunk({"tool_calls": calls})
+            yield self._chunk(index, {"tool_calls": calls})
         if (probabilities := logprobs(answer)) is not None:
-            yield self._chunk({}, logprobs=probabilities)
-        yield self._chunk({}, finish_reason=finish_reason(answer))
-        if self.include_usage:
-            yield {**self._envelope([]), "usage": usage([answer]), "coterie": account([answer])}
+            yield self._chunk(index, {}, logprobs=probabilities)
+        yield self._chunk(index, {}, finish_reason=finish_reason(answer))
+        self.answers.append(answer)
+        if self.ended and self.include_usage:
+            yield {**self._envelope([]), "usage": usage(self.answers), "coterie": account(self.answers)}
 
     def _chunk(
-        self, delta: Mapping[str, Json], *, finish_reason: str | None = None, logprobs: Json = None
+        self, index: int, delta: Mapping[str, Json], *, finish_reason: str | None = None, logprobs: Json = None
     ) -> dict[str, Json]:
-        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         return self._envelope([choice])
 
     def _envelope(self, choices: list[dict[str, Json]]) -> dict[str, Json]:

@@ -143,7 +143,7 @@ class Delta(TypedDict):
 
 class ChunkChoice(TypedDict):
     __pydantic_config__ = CLOSED  # type: ignore[misc]
-    index: Literal[0]
+    index: int
     delta: Delta
     logprobs: Logprobs | None
     finish_reason: FinishReason | None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from coterie.gateway.misfit import check_finite
+from coterie.gateway.misfit import check_finite, misfit
 from coterie.gateway.refusal import Refusal
 
 MAX_MESSAGES = 10_000
@@ -166,8 +166,7 @@ def read(body: bytes) -> ChatRequest:
     try:
         asked = _READER.validate_json(body)
     except ValidationError as error:
-        first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise _misfit(first["loc"], first["msg"], first["type"]) from None
+        raise misfit(error, _TYPES) from None
     check_finite(asked)
     _check(asked)
     return asked
@@ -189,18 +188,5 @@ def _check(asked: ChatRequest) -> None:
             raise Refusal(400, "a message needs content, or the tools that it calls", param=f"messages[{n}].content")
 
 
-def _misfit(loc: tuple[str | int, ...], message: str, kind: str) -> Refusal:
-    param = ""
-    for step in loc:
-        if isinstance(step, int):
-            param += f"[{step}]"
-        elif step.isidentifier() and step not in _TYPE_STEPS:
-            param += f".{step}" if param else step
-    if kind == "json_invalid":
-        return Refusal(400, f"the body is no JSON: {message}", code="invalid_json")
-    said = f"{param}: {message}" if param else message
-    return Refusal(400, said, code="missing_parameter" if kind == "missing" else "invalid_value", param=param or None)
-
-
-_TYPE_STEPS = frozenset({"str", "text", "input_audio", "file", "refusal"})
-"""Steps that name one of several types a value may have, and no field."""
+_TYPES = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
+"""Of a message's parts."""

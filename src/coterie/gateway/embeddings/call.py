@@ -13,6 +13,7 @@ from coterie.gateway.bodies import encoded
 from coterie.gateway.embeddings.answer import Embedded, embedded
 from coterie.gateway.embeddings.request import EmbeddingRequest
 from coterie.gateway.embeddings.trace import UNASKED, UNBILLED, EmbeddingTrace
+from coterie.members.body import whole
 from coterie.members.openai import ERROR_BODY_BYTES, LARGE_BYTES, LONGEST_ERROR
 from coterie.members.openai_answer import error_message
 from coterie.members.retry_after import may_retry, retry_after_s
@@ -96,7 +97,7 @@ class EmbeddingCall:
             async with self.session.post(url, data=data, headers=headers) as response:
                 if response.status >= 400:
                     raise _refused(response, await response.content.read(ERROR_BODY_BYTES))
-                answer = await response.read()
+                answer = await whole(response)
         except aiohttp.ClientPayloadError as error:
             raise MemberError(f"the answer broke off: {error}", FailureKind.TRUNCATED, retryable=True) from error
         except (aiohttp.ClientError, OSError) as error:

@@ -38,5 +38,5 @@ class Messages:
         """Raises `Refusal` where the answer calls a tool with what is no JSON object."""
         return messages_answer.whole(answers[0], self.chat.model)
 
-    def writer(self) -> MessageWriter:
-        return MessageWriter(self.chat.model)
+    def writers(self) -> Sequence[MessageWriter]:
+        return [MessageWriter(self.chat.model)]

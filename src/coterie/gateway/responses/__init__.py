@@ -41,8 +41,8 @@ class Responses:
         (answer,) = answers
         return self.documents.ended(answer, documents.output(answer))
 
-    def writer(self) -> ResponsesWriter:
-        return ResponsesWriter(self.documents)
+    def writers(self) -> Sequence[ResponsesWriter]:
+        return [ResponsesWriter(self.documents)]
 
 
 async def absent(_: Request) -> Response:
