@@ -196,7 +196,7 @@ class OpenAIModel:
 
     def _sent(self, payload: Mapping[str, Json]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """The endpoint's response, its head read, while it is entered."""
-        body = json.dumps(payload).encode()
+        body = _encoded(payload)
         data = body if len(body) < LARGE_BYTES else io.BytesIO(body)
         headers = {**self._headers, **_on_the_way()}
         return self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy)
@@ -295,6 +295,15 @@ class OpenAIModel:
             if secret and len(secret) >= 4:
                 message = message.replace(secret, "***")
         return message if len(message) <= LONGEST_ERROR else f"{message[:LONGEST_ERROR]}…"
+
+
+def _encoded(payload: Mapping[str, Json]) -> bytes:
+    from pydantic_core import to_json
+
+    try:
+        return to_json(payload)
+    except ValueError:  # half a character, which JSON can hold as an escape alone
+        return json.dumps(payload).encode()
 
 
 def _on_the_way() -> Mapping[str, str]:
