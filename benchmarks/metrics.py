@@ -31,7 +31,7 @@ from coterie import shipped
 from coterie.evaluation.metrics import OverGolds, build
 from coterie.evaluation.metrics.bertscore import BertScore
 from coterie.evaluation.metrics.loading import BUDGET_TOKENS, in_batches
-from coterie.judges.pretrained import quiet
+from coterie.quiet import quiet
 from machine import setting
 
 PROSE = Path(__file__).parent.parent / "docs" / "training.md"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coterie import shipped
-from coterie.judges.pretrained import quiet
+from coterie.quiet import quiet
 from coterie.routers.bert import LABELS, BertRouter
 from coterie.routers.classifier import TextClassifier
 from coterie.routers.forc import ForcRouter

@@ -104,7 +104,7 @@ def bert(place: Path) -> str:
 
 
 def _saved(model: Any, place: Path) -> None:
-    from coterie.judges.pretrained import quiet
+    from coterie.quiet import quiet
 
     with quiet():
         model.save_pretrained(place)

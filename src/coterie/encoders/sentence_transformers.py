@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from coterie.encoders.folders import known_as
 from coterie.encoders.serving import Pace, Served, threaded
 from coterie.errors import ConfigError, MissingExtra
+from coterie.quiet import quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,7 @@ class SentenceTransformersEncoder:
         except ImportError as error:
             raise MissingExtra("this encoder", "sentence-transformers", "sentence_transformers") from error
         try:
-            with _quiet():
+            with quiet():
                 loaded = SentenceTransformer(
                     str(Path(self.model).expanduser()) if self.model.startswith("~") else self.model,
                     device=None if self.device == "auto" else self.device,
@@ -93,18 +94,3 @@ class Sentences:
             list(texts), batch_size=self._batch_texts, convert_to_numpy=True, show_progress_bar=False
         )
         return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' bars, which would write over whatever is on the screen."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

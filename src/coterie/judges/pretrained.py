@@ -5,8 +5,7 @@ What a model's own special pieces spell is left out of texts, so that no text en
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from coterie.errors import ConfigError
 from coterie.judges.keeping import Keep
 from coterie.judges.pair_ranker.segments import CHARACTERS_A_TOKEN, KEPT_TEXTS
+from coterie.quiet import quiet
 
 if TYPE_CHECKING:
     from coterie.judges.placement import Placement
@@ -142,20 +142,3 @@ class Words:
         # By id, because a normaliser can make a special piece of what was none.
         ids: Sequence[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return tuple(id_ for id_ in ids if id_ not in self._special)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' bars and reports, which would write over whatever is on the screen."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()

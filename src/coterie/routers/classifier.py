@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coterie.errors import ConfigError, MissingExtra
+from coterie.quiet import quiet
 from coterie.routers.forecast import Kept
 from coterie.routers.reading import Ids, Keep, Reader, batches
 from coterie.types import Json
@@ -186,20 +186,3 @@ def padded(rows: Sequence[Ids], pad: int, *, left: bool = False) -> dict[str, to
         ids[n, place] = torch.tensor(row, dtype=torch.long)
         attended[n, place] = 1
     return {"input_ids": ids, "attention_mask": attended}
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' bars and reports, which would write over whatever is on the screen."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()

@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from coterie.errors import ConfigError
-from coterie.judges.pretrained import quiet
+from coterie.quiet import quiet
 from coterie.training import cards, corpus, history, ready, starting, surroundings
 from coterie.training.cards import Course
 from coterie.training.corpus import Data

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from coterie.errors import ConfigError
 from coterie.judges.pair_ranker import checkpoint
 from coterie.judges.pair_ranker.checkpoint import PREFIXES, Checkpoint
-from coterie.judges.pretrained import quiet
+from coterie.quiet import quiet
 from coterie.training.settings import AnyTraining
 from coterie.types import Json
 

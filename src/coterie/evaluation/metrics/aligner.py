@@ -13,7 +13,8 @@ from coterie.errors import ConfigError, MissingWeights
 from coterie.evaluation.metrics.alignscore_weights import find, state_of
 from coterie.evaluation.metrics.loading import padded
 from coterie.judges.placement import Placement
-from coterie.judges.pretrained import Words, most_tokens, quiet
+from coterie.judges.pretrained import Words, most_tokens
+from coterie.quiet import quiet
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

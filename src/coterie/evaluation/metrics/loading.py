@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from coterie.errors import ConfigError, MissingExtra, MissingWeights
-from coterie.judges.pretrained import quiet
+from coterie.quiet import quiet
 from coterie.types import Json
 
 if TYPE_CHECKING:

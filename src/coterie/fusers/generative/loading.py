@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from coterie import shipped
 from coterie.errors import ConfigError, MissingExtra
+from coterie.quiet import quiet as transformers_quiet
 
 if TYPE_CHECKING:
     import torch
@@ -107,23 +108,15 @@ def _refusing(name: str, what: str = "a fuser") -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without transformers' progress bars and remarks, which would stand on whatever is on the screen."""
+    """As `coterie.quiet`, and without the words of what loads GGUF files and adapters."""
     from transformers import modeling_gguf_pytorch_utils as of_gguf
-    from transformers.utils import logging as transformers_logging
 
-    logging: Any = transformers_logging
-    dequantising: Any = of_gguf  # its bar is not among those that logging switches off
+    dequantising: Any = of_gguf  # its bar is not among those that transformers switches off
     bar = dequantising.tqdm
     dequantising.tqdm = partial(bar, disable=True)
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
     try:
-        with warnings.catch_warnings():  # peft calls transformers by a name of old
+        with transformers_quiet(), warnings.catch_warnings():  # peft calls transformers by a name of old
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
             yield
     finally:
         dequantising.tqdm = bar
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()

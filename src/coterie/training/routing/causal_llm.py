@@ -87,7 +87,8 @@ class CausalLLMRecipe(TextTraining):
         """The base with the five tokens, their rows drawn; the same for the same seed."""
         from transformers import set_seed
 
-        from coterie.routers.classifier import load_model, load_tokenizer, quiet
+        from coterie.quiet import quiet
+        from coterie.routers.classifier import load_model, load_tokenizer
 
         set_seed(self.seed)
         base = found(self.base)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from coterie.quiet import quiet
 from coterie.routers import forecast
-from coterie.routers.classifier import BUDGET_TOKENS, quiet
+from coterie.routers.classifier import BUDGET_TOKENS
 from coterie.routers.reading import batches
 from coterie.training.routing.text_rows import Collator, Loss, Order, Tensors, TextRow
 from coterie.training.routing.text_settings import TextTraining
