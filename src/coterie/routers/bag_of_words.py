@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.errors import ConfigError, MissingExtra
 from coterie.outcomes.choosing import to_choose_by
 from coterie.outcomes.outcome import Lessons
 from coterie.prospects import Scale
 from coterie.routers import ridge
-from coterie.routers.forecast import Forecast, Kept, Queries, Reads, Vectors, Watch
+from coterie.routers.forecast import Forecast, Kept, LearnsFrom, Queries, Reads, Vectors, Watch
 from coterie.routers.words import Vocabulary, vocabulary_of
 from coterie.types import Json
 
@@ -30,24 +30,16 @@ class BagOfWordsRouter:
     It is not held between the lowest and the highest score. A decision costs a look-up of every word.
     """
 
+    kind: ClassVar[str] = "bag_of_words"
+    scale: ClassVar[Scale] = Scale.SCORE
+    reads: ClassVar[Reads] = "texts"
+
     members: tuple[str, ...]
     vocabulary: Vocabulary
     weights: Floats
     """(terms, members)."""
     intercepts: Doubles
     """(members,), the expected score of a question without a known word; NaN for a member without a known score."""
-
-    @property
-    def kind(self) -> str:
-        return "bag_of_words"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.SCORE
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
 
     def forecast(self, queries: Queries) -> Forecast:
         [said] = said_by_words(self.vocabulary, [self.weights], queries.texts)
@@ -71,6 +63,10 @@ class BagOfWordsRouter:
 class BagOfWordsRecipe:
     """TF-IDF of words and pairs of neighbouring words, and for each member a ridge regression of its score."""
 
+    kind: ClassVar[str] = "bag_of_words"
+    reads: ClassVar[Reads] = "texts"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
+
     alpha: float = 10.0
     """Penalty of the squared weights; every question is a vector of length 1."""
     least_texts: int = 2
@@ -82,18 +78,6 @@ class BagOfWordsRecipe:
         check_terms(self.alpha, self.least_texts, self.most_terms)
         if self.most_terms < 1:
             raise ConfigError(f"most_terms is at least 1, not {self.most_terms!r}")
-
-    @property
-    def kind(self) -> str:
-        return "bag_of_words"
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> BagOfWordsRouter:  # noqa: ARG002
         """The router with the least penalised squared error. Raises `ConfigError`, `MissingExtra`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.errors import ConfigError
 from coterie.prospects import Scale
@@ -32,6 +32,10 @@ class BertRouter:
     each is compared with the reference alone. One forward a query, whatever the number of members.
     """
 
+    kind: ClassVar[str] = "bert"
+    scale: ClassVar[Scale] = Scale.SCORE
+    reads: ClassVar[Reads] = "texts"
+
     members: tuple[str, ...]
     reference: str
     """The strong member."""
@@ -46,18 +50,6 @@ class BertRouter:
         if strong == weak:
             raise ConfigError(f"a router is between two members, and not {strong!r} and itself")
         return cls((strong, weak), strong, TextClassifier.load(name, LABELS, max_tokens))
-
-    @property
-    def kind(self) -> str:
-        return "bert"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.SCORE
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
 
     def forecast(self, queries: Queries) -> Forecast:
         return Forecast(qualities(1.0 - self._labels(queries)[..., 0], self.members.index(self.reference)))

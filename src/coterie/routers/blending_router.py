@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons
 from coterie.prospects import Scale
-from coterie.routers.forecast import Forecast, Kept, Queries, Reads, Vectors, Watch
+from coterie.routers.forecast import Forecast, Kept, LearnsFrom, Queries, Reads, Vectors, Watch
 from coterie.routers.weights import Weights
 from coterie.types import Json
 
@@ -55,18 +55,13 @@ class BlendingRouter:
 class BlendingRecipe:
     """Weights for blending: even ones, as in the paper, or each member's mean score."""
 
+    kind: ClassVar[str] = "blending"
+    reads: ClassVar[Reads] = "nothing"
+
     by: Literal["even", "score"] = "even"
 
     @property
-    def kind(self) -> str:
-        return "blending"
-
-    @property
-    def reads(self) -> Reads:
-        return "nothing"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
+    def learns_from(self) -> LearnsFrom:
         return frozenset({"outcomes", "battles"} if self.by == "even" else {"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> BlendingRouter:  # noqa: ARG002

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.errors import ConfigError
 from coterie.prospects import Scale
@@ -36,6 +36,10 @@ class CausalLLMRouter:
     the prompt says whose answer is meant, and a query costs one forward for each of them.
     """
 
+    kind: ClassVar[str] = "causal_llm"
+    scale: ClassVar[Scale] = Scale.SCORE
+    reads: ClassVar[Reads] = "texts"
+
     members: tuple[str, ...]
     reference: str
     """The strong member."""
@@ -53,18 +57,6 @@ class CausalLLMRouter:
         if strong == weak:
             raise ConfigError(f"a router is between two members, and not {strong!r} and itself")
         return cls((strong, weak), strong, RatingModel.load(name, max_tokens), prompt)
-
-    @property
-    def kind(self) -> str:
-        return "causal_llm"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.SCORE
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
 
     def forecast(self, queries: Queries) -> Forecast:
         chances = self._chances(queries)

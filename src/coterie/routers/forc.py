@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from coterie.errors import ConfigError
 from coterie.prospects import Scale
@@ -34,23 +34,15 @@ class ForcRouter:
     `each` it costs one forward. Of several networks it is the mean, and how far they disagree is the uncertainty.
     """
 
+    kind: ClassVar[str] = "forc"
+    scale: ClassVar[Scale] = Scale.SCORE
+    reads: ClassVar[Reads] = "texts"
+
     members: tuple[str, ...]
     classifier: TextClassifier
     heads: Heads = "shared"
     others: tuple[TextClassifier, ...] = ()
     """Further networks, fitted to the same lessons from other seeds."""
-
-    @property
-    def kind(self) -> str:
-        return "forc"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.SCORE
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
 
     def forecast(self, queries: Queries) -> Forecast:
         import numpy as np

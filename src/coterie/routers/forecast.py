@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Reads = Literal["vectors", "texts", "both", "nothing"]
 """What a fitted router looks at: the query's vector, its words, both of them, or only who is there."""
 
+LearnsFrom = frozenset[Literal["outcomes", "battles"]]
+"""What a recipe can use. Of outcomes, battles can be made; of battles no outcomes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Queries:
@@ -115,9 +118,7 @@ class Recipe(Protocol):
     def reads(self) -> Reads: ...
 
     @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        """What it can use. Of outcomes, battles can be made; of battles no outcomes."""
-        ...
+    def learns_from(self) -> LearnsFrom: ...
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> Fitted:
         """A router for all members of `lessons`. The same lessons and settings give the same router.

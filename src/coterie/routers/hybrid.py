@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.prospects import Scale
 from coterie.routers.against import others, qualities
@@ -28,24 +28,16 @@ class HybridRouter:
     BEST-Route does. One forward a query, whatever the number of members.
     """
 
+    kind: ClassVar[str] = "hybrid"
+    scale: ClassVar[Scale] = Scale.SCORE
+    reads: ClassVar[Reads] = "texts"
+
     members: tuple[str, ...]
     reference: str
     """The large member."""
     classifier: TextClassifier
     labels: Mapping[str, Json] = field(default_factory=dict)
     """How it was taught: the labels' kind, and for each member the shift t that they were made with."""
-
-    @property
-    def kind(self) -> str:
-        return "hybrid"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.SCORE
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
 
     def forecast(self, queries: Queries) -> Forecast:
         import numpy as np

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.errors import ConfigError
 from coterie.outcomes.choosing import to_choose_by
 from coterie.outcomes.outcome import Lessons
 from coterie.prospects import Scale
-from coterie.routers.forecast import Forecast, Kept, Queries, Reads, Vectors, Watch
+from coterie.routers.forecast import Forecast, Kept, LearnsFrom, Queries, Reads, Vectors, Watch
 from coterie.types import Json
 
 if TYPE_CHECKING:
@@ -31,23 +31,15 @@ class LengthRouter:
     low + (high - low) / (1 + exp(-(intercept + slope z))): monotone in the length, rising or falling.
     """
 
+    kind: ClassVar[str] = "length"
+    scale: ClassVar[Scale] = Scale.SCORE
+    reads: ClassVar[Reads] = "texts"
+
     members: tuple[str, ...]
     curves: Array
     """(members, 2): intercept and slope; NaN for a member without a known score."""
     standard: Array
     """Mean and standard deviation of the logarithms, lowest and highest score."""
-
-    @property
-    def kind(self) -> str:
-        return "length"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.SCORE
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
 
     def forecast(self, queries: Queries) -> Forecast:
         mean, deviation, low, high = self.standard
@@ -74,24 +66,16 @@ class LengthRouter:
 class LengthRecipe:
     """The question's length alone: what any router that claims to read questions has to beat."""
 
+    kind: ClassVar[str] = "length"
+    reads: ClassVar[Reads] = "texts"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
+
     penalty: float = 1.0
     """Of the slope's square: how much evidence a slope needs."""
 
     def __post_init__(self) -> None:
         if not self.penalty > 0:
             raise ConfigError(f"penalty is above 0, not {self.penalty!r}")
-
-    @property
-    def kind(self) -> str:
-        return "length"
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> LengthRouter:  # noqa: ARG002
         """The most likely curves, under the penalty. Raises `ConfigError` where no score differs from another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from coterie.errors import ConfigError, RouterError
 from coterie.outcomes.choosing import to_choose_by
@@ -12,7 +12,7 @@ from coterie.outcomes.outcome import Lessons
 from coterie.prospects import Scale
 from coterie.routers import ridge
 from coterie.routers.bag_of_words import check_scipy, check_terms, intercepts_of, said_by_words, weights_of
-from coterie.routers.forecast import Forecast, Kept, Queries, Reads, Vectors, Watch
+from coterie.routers.forecast import Forecast, Kept, LearnsFrom, Queries, Reads, Vectors, Watch
 from coterie.routers.length import logarithms
 from coterie.routers.topics import Topics, topics_of
 from coterie.routers.words import Terms, Vocabulary, vocabulary_of
@@ -34,6 +34,10 @@ class LinearRouter:
     in it. It is not held between the lowest and the highest score.
     """
 
+    kind: ClassVar[str] = "linear"
+    scale: ClassVar[Scale] = Scale.SCORE
+    reads: ClassVar[Reads] = "both"
+
     members: tuple[str, ...]
     vocabulary: Vocabulary
     words: Floats
@@ -47,18 +51,6 @@ class LinearRouter:
     intercepts: Doubles
     """(members,); NaN for a member without a known score."""
     topics: Topics | None = None
-
-    @property
-    def kind(self) -> str:
-        return "linear"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.SCORE
-
-    @property
-    def reads(self) -> Reads:
-        return "both"
 
     def forecast(self, queries: Queries) -> Forecast:
         """Raises `RouterError` for vectors of another encoder."""
@@ -110,6 +102,10 @@ class LinearRecipe:
     The weights say how large a block is beside the words, whose rows have length 1: a larger one is penalised less.
     """
 
+    kind: ClassVar[str] = "linear"
+    reads: ClassVar[Reads] = "both"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
+
     alpha: float = 10.0
     """Penalty of the squared weights."""
     vector_weight: float = 0.5
@@ -135,18 +131,6 @@ class LinearRecipe:
             raise ConfigError(f"topic_share is a share between 0 and 1, not {self.topic_share!r}")
         if self.longest_term < 1:
             raise ConfigError(f"longest_term is at least 1, not {self.longest_term!r}")
-
-    @property
-    def kind(self) -> str:
-        return "linear"
-
-    @property
-    def reads(self) -> Reads:
-        return "both"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> LinearRouter:
         """The router with the least penalised squared error. Raises `ConfigError`, `MissingExtra`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons, Outcomes
 from coterie.routers.arm import Arm
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 from coterie.routers.linucb import LinUCB
 from coterie.routers.linucb_terms import Terms
 
@@ -24,17 +24,9 @@ class MetaLLMRecipe(Terms):
     member's price is the mean of what its answers have cost.
     """
 
-    @property
-    def kind(self) -> str:
-        return "metallm"
-
-    @property
-    def reads(self) -> Reads:
-        return "vectors"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
+    kind: ClassVar[str] = "metallm"
+    reads: ClassVar[Reads] = "vectors"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> LinUCB:
         """Raises `ConfigError` without outcomes of two members, or without prices where these have a weight."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ class MFRouter:
     A decision is one product of a (members, dimensions) matrix with the query's vector.
     """
 
+    kind: ClassVar[str] = "mf"
+    scale: ClassVar[Scale] = Scale.LOGIT
+    reads: ClassVar[Reads] = "vectors"
+
     members: tuple[str, ...]
     embeddings: NDArray[np.float32]
     """P, (members, dimensions of the common space); a row of NaN for a member that was never compared."""
@@ -45,18 +50,6 @@ class MFRouter:
         if self.embeddings.shape != (len(self.members), *inner) or self.projection.shape[:-1] != inner:
             shapes = [array.shape for array in (self.embeddings, self.projection, self.classifier)]
             raise ConfigError(f"no factors of {len(self.members)} members have the shapes {shapes!r}")
-
-    @property
-    def kind(self) -> str:
-        return "mf"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.LOGIT
-
-    @property
-    def reads(self) -> Reads:
-        return "vectors"
 
     @property
     def parameters(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons, Outcomes
-from coterie.routers.forecast import Queries, Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Queries, Reads, Vectors, Watch
 from coterie.routers.pickllm_router import PickLLMRouter
 from coterie.routers.pickllm_rules import PickRules
 
@@ -23,20 +23,12 @@ class PickLLMRecipe(PickRules):
     probability `epsilon` anybody. A prompt on which the score of the one who was chosen is unknown teaches nothing.
     """
 
+    kind: ClassVar[str] = "pickllm"
+    reads: ClassVar[Reads] = "nothing"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
+
     epsilon: float = 0.1
     seed: int = 0
-
-    @property
-    def kind(self) -> str:
-        return "pickllm"
-
-    @property
-    def reads(self) -> Reads:
-        return "nothing"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> PickLLMRouter:  # noqa: ARG002
         """Raises `ConfigError` without outcomes of two members, and where no lesson of the session had a reward."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,10 @@ class SWRankingRouter:
     weighs on average. A member that was never compared has no quality.
     """
 
+    kind: ClassVar[str] = "sw_ranking"
+    scale: ClassVar[Scale] = Scale.ELO
+    reads: ClassVar[Reads] = "vectors"
+
     members: tuple[str, ...]
     tiers: NDArray[np.int64]
     """(members,), 0 the best tier; -1 for a member without a battle."""
@@ -80,18 +85,6 @@ class SWRankingRouter:
             raise ConfigError(f"{len(self.members)} members stand in {len(self.tiers)} places of tiers")
         if self.anchor and (self.anchor not in self.members or self.tiers[self.members.index(self.anchor)] < 0):
             raise ConfigError(f"the anchor {self.anchor!r} is none of the members that were compared")
-
-    @property
-    def kind(self) -> str:
-        return "sw_ranking"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale.ELO
-
-    @property
-    def reads(self) -> Reads:
-        return "vectors"
 
     def forecast(self, queries: Queries) -> Forecast:
         """Raises `RouterError` for vectors of another encoder, `MissingExtra`."""

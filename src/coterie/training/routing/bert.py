@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Battles, Lessons, Outcomes
 from coterie.routers.against import others
 from coterie.routers.bert import LABELS, BertRouter
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 from coterie.routers.reading import Reader
 from coterie.training import surroundings
 from coterie.training.routing.text_lessons import Taught, strongest, teach, untrained
@@ -27,6 +27,10 @@ class BertRecipe(TextTraining):
     Of more than two members each is compared with the strongest: three outputs for each of them. Battles between two
     others teach nothing then. The paper's base is BERT-base.
     """
+
+    kind: ClassVar[str] = "bert"
+    reads: ClassVar[Reads] = "texts"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes", "battles"})
 
     reference: str | None = None
     """The strong member; left out, the one with the highest mean score, or the largest share of battles won."""
@@ -44,18 +48,6 @@ class BertRecipe(TextTraining):
         super().__post_init__()
         if not 0 <= self.tie < math.inf:
             raise ConfigError(f"tie is at least 0, not {self.tie!r}")
-
-    @property
-    def kind(self) -> str:
-        return "bert"
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes", "battles"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> BertRouter:  # noqa: ARG002
         """The classifier with the least loss on held-back prompts. Raises `ConfigError`, `MissingExtra`."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons, Outcomes
 from coterie.routers.against import others
 from coterie.routers.causal_llm import GOOD_ENOUGH, CausalLLMRouter
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 from coterie.routers.rating import RATINGS, RatingModel, labels_of, pad_of, rows_of
 from coterie.routers.rating_prompt import MEMBERS_USER, SYSTEM, USER, RatingPrompt
 from coterie.training.routing.text_lessons import Taught, check_scores, found, outcomes_of, sides, strongest
@@ -29,6 +29,10 @@ class CausalLLMRecipe(TextTraining):
     good enough (4). The loss is that of the rating's token after the prompt, over the whole vocabulary, so that the
     model learns to write a rating first. The paper's base is Llama-3-8B.
     """
+
+    kind: ClassVar[str] = "causal_llm"
+    reads: ClassVar[Reads] = "texts"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
 
     base: str = "meta-llama/Meta-Llama-3-8B"
     """Folder or hub name of a causal language model."""
@@ -53,18 +57,6 @@ class CausalLLMRecipe(TextTraining):
             raise ConfigError("'causal_llm' has no head to drop out of: leave out drop_out")
         if self.user is not None:
             RatingPrompt(self.system, self.user)
-
-    @property
-    def kind(self) -> str:
-        return "causal_llm"
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> CausalLLMRouter:  # noqa: ARG002
         """The model with the least loss on held-back prompts. Raises `ConfigError`, `MissingExtra`."""

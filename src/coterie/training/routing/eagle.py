@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons
 from coterie.routers.eagle_rules import EagleRules
 from coterie.routers.elo import Battle
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,10 @@ class EagleRecipe(EagleRules):
     one benchmark after the other, so they and their pairs come in an order drawn by `seed`.
     """
 
+    kind: ClassVar[str] = "eagle"
+    reads: ClassVar[Reads] = "vectors"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes", "battles"})
+
     pairs_per_prompt: int | None = None
     """Of a prompt's N (N - 1) / 2 pairs so many are drawn; all of them where left out."""
     seed: int = 0
@@ -39,18 +43,6 @@ class EagleRecipe(EagleRules):
         super().__post_init__()
         if self.pairs_per_prompt is not None and self.pairs_per_prompt < 1:
             raise ConfigError(f"pairs_per_prompt must be at least 1, not {self.pairs_per_prompt!r}")
-
-    @property
-    def kind(self) -> str:
-        return "eagle"
-
-    @property
-    def reads(self) -> Reads:
-        return "vectors"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes", "battles"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> EagleRouter:
         """Ratings over all battles. Raises `ConfigError` where nothing compares two members."""

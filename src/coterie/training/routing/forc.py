@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons, Outcomes
 from coterie.routers.classifier import TextClassifier
 from coterie.routers.forc import ForcRouter, Heads, prefix
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 from coterie.routers.reading import Reader
 from coterie.training.routing.text_lessons import Taught, check_scores, outcomes_of, teach, untrained
 from coterie.training.routing.text_settings import TextTraining
@@ -21,6 +21,10 @@ class ForcRecipe(TextTraining):
 
     A score that is unknown is not learned from. The paper's base is DistilBERT; polynomial decay of power 1 is linear.
     """
+
+    kind: ClassVar[str] = "forc"
+    reads: ClassVar[Reads] = "texts"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
 
     heads: Heads = "shared"
     """`shared`: one output, told the member by a prefix, as in the paper; `each`: one output a member, read at once."""
@@ -41,18 +45,6 @@ class ForcRecipe(TextTraining):
             raise ConfigError(f"heads are 'shared' or for 'each', not {self.heads!r}")
         if self.networks < 1:
             raise ConfigError(f"networks is at least 1, not {self.networks!r}")
-
-    @property
-    def kind(self) -> str:
-        return "forc"
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> ForcRouter:  # noqa: ARG002
         """The classifier with the least loss on held-back prompts. Raises `ConfigError`, `MissingExtra`."""

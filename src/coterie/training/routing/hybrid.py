@@ -6,12 +6,12 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons, Outcomes
 from coterie.routers.against import others
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 from coterie.routers.hybrid import HybridRouter
 from coterie.training.routing.gaps import EXACT, Gap, best_shift, mean_difference, of_answers, of_shares
 from coterie.training.routing.text_lessons import Taught, outcomes_of, strongest, teach, untrained
@@ -34,6 +34,10 @@ class HybridRecipe(TextTraining):
     reference, as in BEST-Route. The weights with the least held-back loss are kept; the reference takes the best
     rank correlation.
     """
+
+    kind: ClassVar[str] = "hybrid"
+    reads: ClassVar[Reads] = "texts"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
 
     labels: Labels = "trans"
     """r_det, r_prob or r_trans."""
@@ -66,18 +70,6 @@ class HybridRecipe(TextTraining):
             raise ConfigError(f"shift is at least 0, not {self.shift!r}")
         if self.shift and self.labels == "trans":
             raise ConfigError("a shift is given for 'det' and 'prob'; 'trans' finds its own")
-
-    @property
-    def kind(self) -> str:
-        return "hybrid"
-
-    @property
-    def reads(self) -> Reads:
-        return "texts"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> HybridRouter:  # noqa: ARG002
         """The classifier with the least loss on held-back prompts.

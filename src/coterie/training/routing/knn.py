@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 from coterie.routers.knn_rules import KnnRules
 
 if TYPE_CHECKING:
@@ -18,17 +18,9 @@ if TYPE_CHECKING:
 class KnnRecipe(KnnRules):
     """Keeps every prompt of which a score is known."""
 
-    @property
-    def kind(self) -> str:
-        return "knn"
-
-    @property
-    def reads(self) -> Reads:
-        return "vectors"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes"})
+    kind: ClassVar[str] = "knn"
+    reads: ClassVar[Reads] = "vectors"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> KnnRouter:
         """The router over all outcomes. Raises `ConfigError` where no score is known."""

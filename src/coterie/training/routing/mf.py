@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 
 if TYPE_CHECKING:
     from coterie.routers.comparisons import Comparisons
@@ -28,6 +28,10 @@ class MFRecipe:
     As in RouteLLM's script, but for ties and the bias, which can be had as there: `ties="dropped", bias=False`.
     docs/routers-ranking.md says why.
     """
+
+    kind: ClassVar[str] = "mf"
+    reads: ClassVar[Reads] = "vectors"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes", "battles"})
 
     dimensions: int = 128
     """Of the space that members and queries are brought into."""
@@ -53,18 +57,6 @@ class MFRecipe:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)!r}")
         if not 0.0 <= self.held_back < 1.0:
             raise ConfigError(f"held_back is a share of the prompts below 1, not {self.held_back!r}")
-
-    @property
-    def kind(self) -> str:
-        return "mf"
-
-    @property
-    def reads(self) -> Reads:
-        return "vectors"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes", "battles"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> MFRouter:
         """The factors of the best epoch. Raises `ConfigError` where no battle was won."""

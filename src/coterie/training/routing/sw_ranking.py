@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from coterie.errors import ConfigError
 from coterie.outcomes.outcome import Lessons
-from coterie.routers.forecast import Reads, Vectors, Watch
+from coterie.routers.forecast import LearnsFrom, Reads, Vectors, Watch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class SWRankingRecipe:
     """Keeps every battle; of outcomes, all pairs of members that answered a prompt are battles, equal scores ties."""
+
+    kind: ClassVar[str] = "sw_ranking"
+    reads: ClassVar[Reads] = "vectors"
+    learns_from: ClassVar[LearnsFrom] = frozenset({"outcomes", "battles"})
 
     tiers: int = 10
     """Members are put into so many tiers by their strength over all battles; there are never more than members."""
@@ -39,18 +43,6 @@ class SWRankingRecipe:
             raise ConfigError(f"members are told apart by two tiers or more, not by {self.tiers!r}")
         if not 1.0 <= self.gamma < math.inf:
             raise ConfigError(f"gamma is 1 or more, not {self.gamma!r}")
-
-    @property
-    def kind(self) -> str:
-        return "sw_ranking"
-
-    @property
-    def reads(self) -> Reads:
-        return "vectors"
-
-    @property
-    def learns_from(self) -> frozenset[Literal["outcomes", "battles"]]:
-        return frozenset({"outcomes", "battles"})
 
     def fit(self, lessons: Lessons, vectors: Vectors, watch: Watch) -> SWRankingRouter:
         """The ranking over all battles. Raises `ConfigError` where nothing compares two members."""
