@@ -164,7 +164,7 @@ def test_feedback_without_traces_and_a_spoiled_trace(runs: Mapping[str, Path], t
     outcomes = tiny_outcomes.written(tmp_path / "o.jsonl", tiny_outcomes.records(4))
     with pytest.raises(ConfigError, match="name their traces among the data"):
         read([outcomes], [feedback])
-    text = runs["all"].read_text(encoding="utf-8").replace('"event": "candidate_offered"', '"event": "nonsense"', 1)
+    text = runs["all"].read_text(encoding="utf-8").replace('"candidate_offered"', '"nonsense"', 1)
     (tmp_path / "t.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(TraceError, match=r"t.jsonl:\d+"):
         read([str(tmp_path / "t.jsonl")], [feedback])

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from coterie.errors import ConfigError
-from coterie.evaluation.routing import pairs, pools
+from coterie.evaluation.routing import folds, pairs, pools
 from coterie.evaluation.routing.pairs import PairFound
 from coterie.evaluation.significance import Estimate
 
@@ -122,6 +122,7 @@ def measure(
 ) -> Board:
     """All of it. Raises `ConfigError` for forecasts of which nothing can be measured, naming the router."""
     _check(ground, forecasts)
+    forecasts = [_levelled(ground, one) for one in forecasts]
     groups = _groups(ground)
     total = (1 + len(groups)) * len(forecasts)
     done = 0
@@ -141,7 +142,7 @@ def measure(
 def headline_of(ground: Ground, forecasts: Forecasts) -> Estimate:
     """The headline figure alone. Raises `ConfigError` like `measure`."""
     _check(ground, [forecasts])
-    row = _row(ground, forecasts)
+    row = _row(ground, _levelled(ground, forecasts))
     return row.figures[Board(ground, ()).headline].estimate
 
 
@@ -158,7 +159,7 @@ def _row(ground: Ground, forecasts: Forecasts) -> Row:
         if ground.pair is None:
             pool = pools.of_router(ground, forecasts)
             return Row(forecasts.name, forecasts.role, pool.figures, pool.curve, None, forecasts)
-        pair = pairs.of_router(ground, forecasts.quality)
+        pair = pairs.of_router(ground, forecasts.swept)
     except ValueError as error:
         raise ConfigError(f"the router {forecasts.name!r} cannot be measured: {error}") from error
     return Row(forecasts.name, forecasts.role, pair.figures, pair.curve, pair, forecasts)
@@ -222,4 +223,12 @@ def _groups(ground: Ground) -> dict[str, NDArray[np.int64]]:
 
 def _part(forecasts: Forecasts, rows: NDArray[np.int64]) -> Forecasts:
     expected = None if forecasts.expected_usd is None else forecasts.expected_usd[rows]
-    return replace(forecasts, quality=forecasts.quality[rows], expected_usd=expected)
+    levels = None if forecasts.levelled is None else forecasts.levelled[rows]
+    return replace(forecasts, quality=forecasts.quality[rows], expected_usd=expected, levelled=levels)
+
+
+def _levelled(ground: Ground, forecasts: Forecasts) -> Forecasts:
+    """The forecasts with what decisions are swept over."""
+    if ground.folds is None:
+        return forecasts
+    return replace(forecasts, levelled=folds.levelled(forecasts.quality, ground.folds))

@@ -46,3 +46,10 @@ class Forecasts:
     timing: Timing | None = None
     note: str = ""
     """Where it is from, where that is not plain."""
+    levelled: Array | None = None
+    """`quality` as `folds.levelled` makes it, where each fold was forecast by a router of its own."""
+
+    @property
+    def swept(self) -> Array:
+        """What decisions are swept over."""
+        return self.quality if self.levelled is None else self.levelled

@@ -39,6 +39,8 @@ class Ground:
     unpriced: str = ""
     """Why there are no costs."""
     bootstrap: Bootstrap = FOR_ROUTERS
+    folds: NDArray[np.int64] | None = None
+    """(prompts,): which prompts one router forecasts, where each fold has a router of its own."""
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -79,7 +81,8 @@ class Ground:
     def part(self, rows: NDArray[np.int64]) -> Ground:
         """The same comparison on some of the prompts."""
         costs = replace(self.costs, usd=self.costs.usd[rows]) if self.costs else None
-        return replace(self, outcomes=self.outcomes.rows(rows), costs=costs)
+        folds = None if self.folds is None else self.folds[rows]
+        return replace(self, outcomes=self.outcomes.rows(rows), costs=costs, folds=folds)
 
     @property
     def _pair(self) -> Pair:

@@ -50,12 +50,12 @@ def of_router(ground: Ground, forecasts: Forecasts) -> PoolFound:
     import numpy as np
 
     if ground.costs is None:
-        return PoolFound(_by_quality(ground, best_choice(forecasts.quality, ground.scores)))
+        return PoolFound(_by_quality(ground, best_choice(forecasts.swept, ground.scores)))
     usd = ground.costs.usd + forecasts.usd_per_query
     expected = _expected(ground, forecasts)
-    sweep = by_utility(forecasts.quality, expected, ground.scores, usd)
+    sweep = by_utility(forecasts.swept, expected, ground.scores, usd)
     chosen = _last(sweep, sweep.score, sweep.gain)
-    thresholds = by_threshold(forecasts.quality, expected, ground.scores, usd)
+    thresholds = by_threshold(forecasts.swept, expected, ground.scores, usd)
     figures = {**_by_quality(ground, chosen), **_by_cost(ground, sweep)}
     figures["band_threshold"] = _bands(ground, thresholds)
     cost, quality = sweep.curve()

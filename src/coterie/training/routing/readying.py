@@ -71,7 +71,7 @@ def ready(lessons: Lessons, test: Lessons | None, wanted: Wanted) -> Ready:
         trial = by_test(learned, ground.outcomes)
     if wanted.held_out is not None:
         trial = replace(trial, how=f"measured on the {wanted.held_out:g} of the prompts that are held out")
-    return Ready(trial, ground, tuple(_notes(known, dropped)))
+    return Ready(trial, replace(ground, folds=trial.folds), tuple(_notes(known, dropped)))
 
 
 def _sides(lessons: Lessons, test: Lessons | None, members: Sequence[str], wanted: Wanted) -> tuple[Lessons, Outcomes]:

@@ -45,6 +45,18 @@ class Trial:
     how: str
     """In words."""
 
+    @property
+    def folds(self) -> Places | None:
+        """Of each measured prompt the part that forecasts it; ``None`` where there is but one."""
+        import numpy as np
+
+        if len(self.parts) == 1:
+            return None
+        found = np.zeros(len(self.measured), dtype=np.int64)
+        for n, part in enumerate(self.parts):
+            found[part.measured] = n
+        return found
+
     def lessons_of(self, part: Part) -> Lessons:
         """What is learned in a part."""
         outcomes, battles = self.lessons.outcomes, self.lessons.battles
