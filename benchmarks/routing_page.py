@@ -126,13 +126,10 @@ def _reasons() -> Iterator[str]:
         random mix by construction, and in a pool they are worth what their favourite is worth. Their use is another:
         spreading calls, and finding the best member of a session from rewards.""")
     yield from paragraphs("""
-        Of the others the reasons are our reading, not measured. `eagle` and `sw_ranking` learn from who won, and
-        between GPT-4 and Mixtral about two thirds of GSM8K's battles are ties, which say nothing about a prompt,
-        where a regression on scores uses every one. Over costs, an Elo rating has no unit that could be weighed
-        against USD, and on RouterBench `eagle` is measured by just that. The fine-tuned networks had 738 prompts to
-        learn from on GSM8K, against 7,700 on MMLU, where they are the best. On RouterDC's pair the scores are shares
-        of ten answers, a noisy label, and the length alone is as good as anything. RouterArena's 582 prompts leave
-        intervals of seven points.""")
+        Of the others the reasons are our reading, not measured. Over costs, an Elo rating has no unit that could be
+        weighed against USD, and on RouterBench `eagle` is measured by just that. On RouterDC's pair the scores are
+        shares of ten answers, a noisy label, and the length alone is as good as anything. RouterArena's 582 prompts
+        leave intervals of seven points.""")
     yield from paragraphs("""
         How the networks' forecasts were made: out of fold with the very folds of this page, on one H200, from all-
         MiniLM-L6-v2, 4 epochs (5 on the smaller sets), learning rate 5e-5, batches of 32 (16), AdamW, the best held-
