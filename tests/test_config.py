@@ -235,6 +235,12 @@ def test_a_value_cannot_bring_structure_in() -> None:
             "4: methods.v: 'z' is not among the members: a",
         ),
         (
+            ONE
+            + "methods:\n  v: {kind: route, members: [a], router: random,"
+            + " decision: {kind: threshold, order: [a, z]}}\n",
+            "4: methods.v.decision: order: 'z' is not among those it asks: a",
+        ),
+        (
             ONE + "methods:\n  v: {kind: peer_blend, members: [a], review: {ballots: {z: text}}}\n",
             "4: methods.v: ballots: 'z' is not among the members: a",
         ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from coterie import config
+from coterie.ranking import RULES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,6 +41,11 @@ def test_the_pages_made_from_the_program_are_fresh() -> None:
     command = [sys.executable, str(ROOT / "docs" / "make_reference.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_configuration_names_every_ranking_rule() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert [rule for rule in RULES if f"`{rule}`" not in page] == []
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from coterie.feedback import JOURNAL
 from coterie.methods.route import Route
 from coterie.prospects import Feedback
 from coterie.store.plain import ROUTED
+from coterie.types import KeptRun
 from told_router import Counting, Told
 
 NAMES = ("ann", "bob")
@@ -37,7 +40,7 @@ def test_the_same_feedback_counts_once() -> None:
         run = asked.ask("Who?").id
         assert asked.feedback(run, Feedback(0.1)).learned
         heard = asked.feedback(run, Feedback(0.1))
-        assert (heard.learned, heard.why) == (False, "the same was said of this run before")
+        assert (heard.learned, heard.known, heard.why) == (False, True, "the same was said of this run before")
         assert asked.feedback(run, Feedback(0.9)).learned
         assert asked.ask("Who?").prospects.of("ann").quality == pytest.approx(0.5)  # type: ignore[union-attr]
 
@@ -54,8 +57,19 @@ def test_feedback_on_other_runs_is_kept(method: str | None) -> None:
     with committee() as asked:
         run = asked.ask("Who?", method).id if method else "run-of-yesterday"
         heard = asked.feedback(run, Feedback(1.0))
-        assert not heard.learned
+        assert (heard.learned, heard.known) == (False, False)
         assert "not routed by a router that learns" in heard.why
+
+
+def test_a_run_whose_trace_is_kept_is_known() -> None:
+    async def work() -> list[bool]:
+        async with committee() as asked:
+            store = await asked.astore()
+            ids = [f"run-{secrets.token_hex(16)}" for _ in range(20)]
+            await store.runs.keep([KeptRun(id_, "ann", time.time(), tuple) for id_ in ids[1::2]])
+            return [(await asked.afeedback(id_, Feedback(1.0))).known for id_ in ids]
+
+    assert asyncio.run(work()) == [False, True] * 10
 
 
 def test_members_that_there_are_none_of_are_refused() -> None:

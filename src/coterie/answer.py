@@ -25,7 +25,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer with its whole history. Prints as its text."""
+    """An answer with its whole history. Prints as its text, or as the words in which the one that was asked refused."""
 
     text: str
     method: str
@@ -43,7 +43,12 @@ class Answer:
     """True when no member was called for it."""
 
     def __str__(self) -> str:
-        return self.text
+        return self.text or self.refusal
+
+    @property
+    def refusal(self) -> str:
+        """What a member that was asked alone said instead of an answer; empty where it answered."""
+        return self.candidate.refusal
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:

@@ -32,6 +32,7 @@ from coterie.opened import Opened
 from coterie.prospects import Choice, Feedback, Prospects
 from coterie.protocols import Judge, MemberSpec, Method, Policy, Store
 from coterie.ranked import Offered, Ranked, RankGiven, as_candidates, authors_asked
+from coterie.registry import name_of
 from coterie.run import (
     Alone,
     Breaker,
@@ -250,7 +251,11 @@ class Committee:
     async def _foreseen(self, order: _Order) -> tuple[LiveRun, Prospects]:
         method = order.method
         if not isinstance(method, Route):
-            raise ConfigError(f"the method {order.name!r} chooses nobody: {type(method).__name__} is no route")
+            routes = [name for name, each in self.config.methods.items() if isinstance(each, Route)]
+            raise ConfigError(
+                f"the method {order.name!r} chooses nobody: it is a {name_of('methods', method)}, not a route; "
+                f"methods that route: {', '.join(routes) or 'none'}"
+            )
         opened = await self._own.open_ahead(method)
         cards = (self.config.members[name].card for name in method.pool)
         seats = {card.name: Seat(card, None, "nobody is asked") for card in cards}

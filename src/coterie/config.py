@@ -319,6 +319,9 @@ def _check_members(method: Method, members: Mapping[str, Any], path: Sequence[st
     for name in method.asks:
         if name not in members:
             raise Misfit(path, f"{name!r} is not among the members: {', '.join(members)}")
+    for name in getattr(getattr(method, "decision", None), "order", ()):
+        if name not in method.asks:
+            raise Misfit((*path, "decision"), f"order: {name!r} is not among those it asks: {', '.join(method.asks)}")
     for setting in ("ballots", "weights"):
         for name in getattr(getattr(method, "judge", None), setting, ()):
             if name not in members:

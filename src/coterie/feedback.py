@@ -24,6 +24,8 @@ class Heard:
     """True where a router has learned from it."""
     why: str = ""
     """Why none did."""
+    known: bool = True
+    """False where the store holds nothing of the run: no trace, and nothing that a router could learn from."""
 
 
 async def hear(run: str, feedback: Feedback, methods: Mapping[str, Method], store: Store) -> Heard:
@@ -36,7 +38,8 @@ async def hear(run: str, feedback: Feedback, methods: Mapping[str, Method], stor
     record = await store.records.get(ROUTED, run)
     if record is None:
         await store.journals.append(JOURNAL, [_kept(run, feedback)])
-        return Heard(False, f"{run!r} was not routed by a router that learns, or is no longer known")
+        why = f"{run!r} was not routed by a router that learns, or is no longer known"
+        return Heard(False, why, await _has_trace(store, run))
     routed = _routed(record.value, run)
     again: list[bool] = []
 
@@ -59,6 +62,11 @@ async def hear(run: str, feedback: Feedback, methods: Mapping[str, Method], stor
         return Heard(False, "it says nothing that this router learns from")
     await store.journals.append(learner.journal, entries)
     return Heard(True)
+
+
+async def _has_trace(store: Store, run: str) -> bool:
+    """Whether anybody's trace of the run is kept. Ids are drawn, so its own is the first after its beginning."""
+    return any(kept.id == run for kept in await store.runs.after(run[:-1], 1))
 
 
 def _learner(routed: Routed, methods: Mapping[str, Method]) -> Learner | None:

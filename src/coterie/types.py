@@ -260,6 +260,10 @@ class TokenLogprob:
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+    octets: tuple[int, ...] | None = None
+    """The bytes that the token is, where the member gave them: half a character has no spelling."""
+    top_octets: tuple[tuple[int, ...] | None, ...] = ()
+    """Aligned with `top`, or empty."""
 
 
 @dataclass(frozen=True)
@@ -277,6 +281,16 @@ class Completion:
     tool_calls: tuple[Mapping[str, Json], ...] = ()
     call: str = ""
     """The call's id in the trace, set by the run."""
+    refusal: str = ""
+    """What it said instead of an answer, where the member names it so."""
+    beside: Mapping[str, Json] = field(default_factory=no_extra, hash=False)
+    """What else the member said (``reasoning_content``, ``annotations``), in its own form."""
+
+    @property
+    def declined(self) -> bool:
+        """True where it is no answer: the member refused, or a filter left nothing of it."""
+        said = self.text.strip() or self.tool_calls or self.logprobs
+        return bool(self.refusal) or (self.finish_reason == "content_filter" and not said)
 
 
 @dataclass(frozen=True)
@@ -351,6 +365,8 @@ class Failure:
     """The HTTP status, where the endpoint gave one."""
     retry_after_s: float | None = None
     """What the endpoint asked for, in seconds."""
+    written_chars: int = 0
+    """So much of a text had been shown before it failed, which somebody may have to pay for."""
 
 
 # ---- what is made of it -----------------------------------------------------------------------
@@ -368,6 +384,8 @@ class Candidate:
     call: str = ""
     """The call that wrote it, in the trace."""
     tool_calls: tuple[Mapping[str, Json], ...] = ()
+    refusal: str = ""
+    """What was said instead of an answer, where one member alone was asked: no method makes anything of it."""
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,7 @@ def test_ask_into_a_pipe_tells_how_the_answer_came_about(tmp_path: Path, config:
     assert "bob 3.00  cyd 1.00" in said.stdout  # ann's ballot
     assert "normalised_borda: ann > bob > cyd" in said.stdout
     assert "7 calls · 77 tokens in, 49 out · 0.000175 USD" in said.stdout
+    assert re.fullmatch(r"id run-[0-9a-f]{32}", said.stdout.splitlines()[-1])  # what feedback names the answer by
 
 
 def test_ask_in_json_is_one_object(tmp_path: Path, config: str) -> None:
@@ -463,6 +464,10 @@ def test_config_check(tmp_path: Path, config: str, server: FaultServer) -> None:
     assert (said.status, said.stdout) == (0, f"{config}: 3 members, 2 methods, no fault found\n")
     answer = coterie(tmp_path, "config", "check", "--json", config).json
     assert answer == {"ok": True, "file": config, "members": list(GOOD), "methods": ["default", "vote"]}
+    assert coterie(tmp_path, "config", "check", "-c", config).stdout == said.stdout
+    twice = coterie(tmp_path, "config", "check", config, "--config", "other.yaml")
+    assert (twice.status, twice.stdout) == (2, "")
+    assert "one file is checked" in twice.stderr
     assert server.connections == 0
 
 
@@ -636,6 +641,7 @@ def test_trace_show_draws_the_run(tmp_path: Path, recorded: Recorded) -> None:
         "total",
     ):
         assert words in shown
+    assert f"id {recorded.answer['id']}" in shown.splitlines()[0]
     assert "http: HTTP 400" in shown
     assert "█" in shown
     assert re.search(r"^ *\* +k\d+ +bob +fuse", shown, re.MULTILINE), "the fuser's call is not marked as critical"
@@ -643,7 +649,7 @@ def test_trace_show_draws_the_run(tmp_path: Path, recorded: Recorded) -> None:
 
 def test_trace_show_in_json(tmp_path: Path, recorded: Recorded) -> None:
     shown = coterie(tmp_path, "trace", "show", "--json", recorded.file).json
-    assert (shown["status"], shown["question"]) == ("answered", QUESTION)
+    assert (shown["id"], shown["status"], shown["question"]) == (recorded.answer["id"], "answered", QUESTION)
     assert len(shown["calls"]) == 8
     assert [call["stage"] for call in shown["calls"] if call["critical"]] == ["generate", "review", "fuse"]
     assert shown["bill"]["total"]["calls"] == 8

@@ -69,6 +69,16 @@ def test_a_pair_ranker_from_a_file_to_a_card(encoder: str, pairs: str, tmp_path:
     assert sum("held-out prompts: pairwise accuracy" in line for line in lines) == learnable.TINY["epochs"]
 
 
+def test_the_ranker_of_this_package_is_no_base_and_said_to_be_before_anything_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="training needs the extra train")
+    call = ["train", "pair-ranker", "--data", str(tmp_path / "absent.jsonl"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*call, "--base", "coterie/pair-ranker-minilm"])
+    assert isinstance(done.exception, ConfigError)
+    assert "is exported for inference alone (model.onnx)" in str(done.exception)
+    assert "--base sentence-transformers/all-MiniLM-L6-v2" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("kind", ["pointwise", "simcls", "summareranker"])
 def test_each_kind_of_pointwise_ranker(encoder: str, pairs: str, tmp_path: Path, kind: str) -> None:
     call = ["train", "pointwise-ranker", "--data", pairs, "--base", encoder, "--out", str(tmp_path / "ranker")]

@@ -19,7 +19,8 @@ from coterie.gateway.keys import hashed
 from coterie.gateway.refusal import Refusal
 from coterie.store import Database, MemoryStore
 from coterie.store.memory import MemoryRecords
-from coterie.types import Json, Record
+from coterie.trace import CallFailed, CallFinished, CallStarted, Event, RunStarted, Trace
+from coterie.types import Card, Completion, Failure, FailureKind, Json, Limits, Price, Record, Request, Usage
 
 KEY = ApiKey("tea", hashed("ck-1"))
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
@@ -55,6 +56,55 @@ def test_a_period_begins_at_nothing(per: str, days: int, anew: bool) -> None:
     else:
         with pytest.raises(Refusal):
             account.enter()
+
+
+CARDS = (Card("a", price=Price(1.0, 100.0)), Card("b"))
+ASKED = Request.of("Which?" * 100)
+"""600 characters: 201 tokens, a token being guessed for three bytes."""
+
+
+def traced(*outcomes: Completion | Failure) -> Trace:
+    """A run in which members were asked, and this came of it."""
+    started = RunStarted(0.0, "run-1", "default", {}, ASKED, CARDS, Limits(), 0, "", "")
+    calls: list[Event] = []
+    for said in outcomes:
+        calls.append(CallStarted(0.0, said.call, said.member, "generate"))
+        calls.append(
+            CallFailed(1.0, said.call, said) if isinstance(said, Failure) else CallFinished(1.0, said.call, said)
+        )
+    return Trace((started, *calls))
+
+
+def cut(member: str, usage: Usage, written_chars: int = 0) -> Failure:
+    kind = FailureKind.CANCELLED
+    return Failure(member, "hung up", kind, "generate", usage, call=f"k{member}", written_chars=written_chars)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "used"),
+    [
+        (Completion("a", "Paris", usage=Usage(1, 10, 5, 0.25), call="ka"), Used(0, 1, 15, 0.25)),
+        (cut("a", Usage(1, None, None, None), 300), Used(0, 1, 301, (201 + 100 * 100) / 1e6)),
+        (cut("b", Usage(1, None, None, None), 300), Used(0, 1, 301, 0.0)),
+        (cut("a", Usage(1, 10, 5, 0.25), 300), Used(0, 1, 15, 0.25)),
+        (cut("a", Usage(0, None, None, None)), Used()),
+        (cut("a", Usage(1)), Used(calls=1)),
+        (Completion("a", "Paris!", usage=Usage(1, None, None, None), call="ka"), Used(0, 1, 203, (201 + 200) / 1e6)),
+        (Completion("a", "Paris!", usage=Usage(1, 10, 5, None), call="ka"), Used(0, 1, 15, (10 + 500) / 1e6)),
+    ],
+    ids=["reported", "cut", "no price", "cut and reported", "never sent", "refused", "silent", "no cost"],
+)
+def test_what_nobody_reports_counts_as_much_as_its_texts_make_probable(
+    outcome: Completion | Failure, used: Used
+) -> None:
+    found = Used.by(traced(outcome))
+    assert (found.requests, found.calls, found.tokens) == (0, used.calls, used.tokens)
+    assert found.usd == pytest.approx(used.usd)
+
+
+def test_a_call_that_never_ended_counts_as_its_prompt() -> None:
+    found = Used.by(Trace((*traced().events, CallStarted(0.0, "k1", "a", "generate"))))
+    assert (found.calls, found.tokens) == (1, 201)
 
 
 def test_workers_know_of_each_other(tmp_path: Path) -> None:

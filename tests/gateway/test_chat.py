@@ -27,6 +27,10 @@ from http_replies import Reply as Http
 from http_replies import Script, busy_once
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
+TWO = [{**CALL, "index": 0}, {**CALL, "index": 0, "id": "call_2"}]
+CUSTOM = {"id": "call_1", "type": "custom", "custom": {"name": "sh", "input": "ls -l"}}
+HALF = {"token": "\\xf0\\x9f", "logprob": -0.5, "bytes": [240, 159]}
+NO = "I cannot help with that."
 TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 
 HTTP: dict[str, Script] = {
@@ -52,6 +56,18 @@ HTTP: dict[str, Script] = {
     "hang": Http(hang=True),
     "error_200": Http(error={"message": "upstream is overloaded", "code": 502}),
     "midway": Http("It is Paris, on the Seine.", pieces=10, piece_delay_s=0.01, die_after_pieces=5),
+    "breaks_off": Http("half ans", pieces=2, finish_reason="error"),
+    "too_long": Http("It is Par", finish_reason="MAX_TOKENS"),
+    "bored": Http("Paris", finish_reason="bored"),
+    "thought_only": Http("", finish_reason="length", usage={"prompt_tokens": 10, "completion_tokens": 700}),
+    "refuses": Http("", content_null=True, message={"refusal": NO}),
+    "filtered": Http("", finish_reason="content_filter"),
+    "two_calls": Http("", content_null=True, message={"tool_calls": TWO}, finish_reason="tool_calls"),
+    "custom": Http("", content_null=True, message={"tool_calls": [CUSTOM]}, finish_reason="tool_calls"),
+    "function": Http("", content_null=True, message={"function_call": CALL["function"]}, finish_reason="function_call"),
+    "thinks": Http("4", message={"reasoning_content": "two and two", "annotations": [{"type": "url_citation"}]}),
+    "likely": Http("\U0001f600", logprobs={"content": [{**HALF, "top_logprobs": [HALF]}]}),
+    "absurd": Http(usage={"prompt_tokens": 5, "completion_tokens": 10**400}),
 }
 CHEAP = Price(1.0, 2.0)
 
@@ -79,6 +95,10 @@ def _config(upstream: str) -> Config:
         "route": Route(Random(), ("plain",)),
         "falls": Route(Random(), ("half", "a")),
         "down": Vote(("500", "html")),
+        "thrifty": Vote(("thought_only", "a")),
+        "firm": Route(Random(), ("refuses",)),
+        "willing": Vote(("refuses", "filtered", "a")),
+        "unwilling": Vote(("refuses", "filtered")),
     }
     return Config({**http, **scripted}, methods)
 
@@ -234,7 +254,7 @@ def test_an_answer_that_was_to_be_json_and_is_none_is_an_error(client: openai.Op
     with pytest.raises(openai.APIStatusError) as caught:
         ask(client, "coterie/default", response_format=wanted)
     assert caught.value.status_code == 502
-    assert caught.value.code == "invalid_answer"
+    assert "malformed" in caught.value.message
 
 
 def test_several_choices_are_several_runs(client: openai.OpenAI) -> None:
@@ -249,6 +269,128 @@ def test_a_request_sets_what_its_method_lets_it(client: openai.OpenAI, server: G
     assert answer.coterie["how"] == "ranked"
     schema: Any = client.models.retrieve("coterie/fused").model_extra
     assert {"final", "top_k"} <= set(schema["coterie"]["schema"]["properties"]["method"]["properties"])
+
+
+# ---- what is said instead of an answer, and beside it -----------------------------------------
+
+
+@pytest.mark.parametrize("model", ["refuses", "coterie/firm"])
+def test_a_refusal_is_told_as_one(client: openai.OpenAI, model: str) -> None:
+    choice = ask(client, model).choices[0]
+    assert (choice.message.content, choice.message.refusal, choice.finish_reason) == (None, NO, "stop")
+    messages: Any = [{"role": "user", "content": "Which city?"}]
+    parsed = client.chat.completions.parse(model=model, messages=messages, response_format=City).choices[0].message
+    assert (parsed.parsed, parsed.refusal) == (None, NO)
+    with client.chat.completions.stream(model=model, messages=messages, response_format=City) as stream:
+        said = [event.delta for event in stream if event.type == "refusal.delta"]
+        last = stream.get_final_completion().choices[0].message
+    assert ("".join(said), last.refusal, last.parsed) == (NO, NO, None)
+
+
+def test_what_a_filter_left_nothing_of_says_so(client: openai.OpenAI) -> None:
+    choice = ask(client, "filtered").choices[0]
+    assert (choice.message.content, choice.message.refusal, choice.finish_reason) == ("", None, "content_filter")
+    chunks = list(ask(client, "filtered", stream=True))
+    assert chunks[-1].choices[0].finish_reason == "content_filter"
+
+
+def test_a_refusal_is_no_candidate_where_others_answer(client: openai.OpenAI) -> None:
+    answer = ask(client, "coterie/willing")
+    assert (answer.choices[0].message.content, answer.choices[0].message.refusal) == ("Paris", None)
+    failures = answer.coterie["failures"]
+    assert {(failure["member"], failure["kind"]) for failure in failures} == {
+        ("refuses", "empty"),
+        ("filtered", "empty"),
+    }
+    assert answer.coterie["members"]["refuses"]["completion_tokens"] == 7
+
+
+def test_a_refusal_can_be_sent_back(client: openai.OpenAI, upstream: FaultServer) -> None:
+    question = {"role": "user", "content": "And now?"}
+    ask(client, "plain", messages=[question, {"role": "assistant", "content": None, "refusal": NO}, question])
+    assert upstream.of("plain")[-1].body["messages"][1]["refusal"] == NO
+
+
+def test_an_answer_that_failed_costs_what_it_took(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.APIStatusError, match="thought_only: empty"):
+        ask(client, "thought_only")
+    answer = ask(client, "coterie/thrifty")
+    assert answer.coterie["failures"] == [{"member": "thought_only", "kind": "empty", "stage": "generate"}]
+    assert answer.coterie["members"]["thought_only"]["cost_usd"] == pytest.approx(1410 / 1e6)
+
+
+def test_why_it_ended_is_told_in_the_interfaces_words(client: openai.OpenAI) -> None:
+    known = ask(client, "too_long")
+    assert known.choices[0].finish_reason == "length"
+    assert "finish_reasons" not in known.coterie
+    unknown = ask(client, "bored")
+    assert unknown.choices[0].finish_reason == "stop"
+    assert unknown.coterie["finish_reasons"] == ["bored"]
+
+
+def test_half_an_answer_with_an_error_ends_its_stream(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.APIError, match="withdrawn"):
+        list(ask(client, "breaks_off", stream=True))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_that_share_an_index_stay_apart(client: openai.OpenAI, stream: bool) -> None:
+    if stream:
+        chunks = list(ask(client, "two_calls", stream=True, tools=TOOLS))
+        calls = [call for c in chunks for call in c.choices[0].delta.tool_calls or ()]
+        assert [call.index for call in calls] == [0, 1]
+    else:
+        calls = ask(client, "two_calls", tools=TOOLS).choices[0].message.tool_calls
+    assert [(call.id, call.function.arguments) for call in calls] == [
+        ("call_1", '{"city": "Paris"}'),
+        ("call_2", '{"city": "Paris"}'),
+    ]
+
+
+def test_a_custom_tool_is_called_by_its_own_words_alone(client: openai.OpenAI) -> None:
+    custom: Any = [{"type": "custom", "custom": {"name": "sh"}}]
+    (call,) = ask(client, "custom", tools=custom).choices[0].message.tool_calls
+    assert call.model_dump(exclude_unset=True) == CUSTOM
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_function_of_the_old_form_is_called_in_it(client: openai.OpenAI, stream: bool) -> None:
+    functions: Any = [TOOLS[0]["function"]]
+    if stream:
+        chunks = list(ask(client, "function", functions=functions, stream=True))
+        (call,) = [c.choices[0].delta.function_call for c in chunks if c.choices[0].delta.function_call]
+        assert chunks[-1].choices[0].finish_reason == "function_call"
+    else:
+        choice = ask(client, "function", functions=functions).choices[0]
+        call = choice.message.function_call
+        assert (choice.finish_reason, choice.message.tool_calls) == ("function_call", None)
+    assert call.model_dump() == CALL["function"]
+
+
+def test_who_sent_tools_is_not_answered_in_the_old_form(client: openai.OpenAI) -> None:
+    choice = ask(client, "function", tools=TOOLS).choices[0]
+    assert (choice.finish_reason, choice.message.function_call) == ("tool_calls", None)
+    assert choice.message.tool_calls[0].function.model_dump() == CALL["function"]
+
+
+def test_what_is_said_beside_the_text_passes_through(client: openai.OpenAI) -> None:
+    message = ask(client, "thinks").choices[0].message
+    assert message.reasoning_content == "two and two"
+    assert message.to_dict()["annotations"] == [{"type": "url_citation"}]
+    deltas = [c.choices[0].delta for c in ask(client, "thinks", stream=True)]
+    assert [d.reasoning_content for d in deltas if getattr(d, "reasoning_content", None)] == ["two and two"]
+    assert "".join(d.content or "" for d in deltas) == "4"
+
+
+def test_the_bytes_of_a_token_are_the_endpoints(client: openai.OpenAI) -> None:
+    (token,) = ask(client, "likely", logprobs=True, top_logprobs=1).choices[0].logprobs.content
+    assert (token.bytes, token.top_logprobs[0].bytes) == ([240, 159], [240, 159])
+
+
+def test_an_absurd_count_is_an_unknown_one(client: openai.OpenAI) -> None:
+    answer = ask(client, "absurd")
+    assert answer.coterie["members"]["absurd"]["completion_tokens"] is None
+    assert answer.coterie["cost_usd"] is None
 
 
 # ---- streams ----------------------------------------------------------------------------------
@@ -391,7 +533,9 @@ FAULTS = [
     ("hang", 504, "false"),
     ("error_200", 502, "false"),
     ("broken", 502, "false"),
+    ("breaks_off", 502, "false"),
     ("coterie/down", 502, "false"),
+    ("coterie/unwilling", 502, "false"),
 ]
 
 

@@ -95,6 +95,7 @@ HTTP: dict[str, Script] = {
     "words": rows(["a"]),
     "nan": Http(body=b'{"data": [{"index": 0, "embedding": [NaN]}]}'),
     "endless": Http(raw=b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000000000\r\n\r\n"),
+    "moved": Http(status=307, headers={"Location": "http://10.0.0.7/v1/embeddings"}),
     "infinite": Http(body=b'{"data": [{"index": 0, "embedding": [1e999]}]}'),
 }
 
@@ -206,7 +207,7 @@ FAULTS = [
     ("hang", 504, "false"),
     *((name, 502, "false") for name in ("html", "error_200", "short_body", "cut_json", "no_object", "no_data")),
     *((name, 502, "false") for name in ("too_few", "misnumbered", "empty", "text", "odd_base64", "words")),
-    *((name, 502, "false") for name in ("nan", "infinite", "endless")),
+    *((name, 502, "false") for name in ("nan", "infinite", "endless", "moved")),
 ]
 
 

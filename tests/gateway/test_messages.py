@@ -58,6 +58,11 @@ HTTP: dict[str, Script] = {
     "calls_half": called('{"city": "Zü', "length"),
     "cut": Http("It is Par", finish_reason="length"),
     "filtered": Http("No.", finish_reason="content_filter"),
+    "refuses": Http("", content_null=True, message={"refusal": "I cannot help with that."}),
+    "nothing": Http("", finish_reason="content_filter"),
+    "calls_custom": Http(
+        "", content_null=True, message={"tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sh"}}]}
+    ),
     "json": Http('{"city": "Paris"}'),
     "cached": Http(
         usage={
@@ -299,7 +304,7 @@ def test_a_tool_without_arguments_is_called_with_an_empty_object(client: anthrop
     assert ask(client, "calls_nothing", tools=[WEATHER]).content[0].input == {}
 
 
-@pytest.mark.parametrize("model", ["calls_a_list", "calls_nonsense"])
+@pytest.mark.parametrize("model", ["calls_a_list", "calls_nonsense", "calls_custom"])
 def test_a_tool_called_with_what_is_no_object_is_an_error(client: anthropic.Anthropic, model: str) -> None:
     with pytest.raises(anthropic.APIStatusError) as caught:
         ask(client, model, tools=[WEATHER])
@@ -318,6 +323,15 @@ def test_half_a_call_is_no_call(client: anthropic.Anthropic) -> None:
 
 def test_a_blend_that_selects_calls_tools(client: anthropic.Anthropic) -> None:
     assert ask(client, "coterie/blend", tools=[WEATHER]).content[0].name == "weather"
+
+
+@pytest.mark.parametrize(("model", "texts"), [("refuses", ["I cannot help with that."]), ("nothing", [])])
+def test_a_refusal_is_told_as_one(client: anthropic.Anthropic, model: str, texts: list[str]) -> None:
+    answer = ask(client, model)
+    assert ([block.text for block in answer.content], answer.stop_reason) == (texts, "refusal")
+    with client.messages.stream(model=model, max_tokens=50, messages=QUESTION) as stream:
+        assert list(stream.text_stream) == texts
+        assert stream.get_final_message().stop_reason == "refusal"
 
 
 # ---- streams ----------------------------------------------------------------------------------

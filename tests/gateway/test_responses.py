@@ -32,6 +32,7 @@ FUNCTION = {"name": "weather", "arguments": '{"city": "Paris"}'}
 CALLS = [{"index": 0, "id": "call_1", "type": "function", "function": FUNCTION}]
 CALLS += [{"index": 1, "type": "function", "function": {"name": "weather", "arguments": ""}}]
 TOOLS: Any = [{"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}]
+NO = "I cannot help with that."
 TOKENS = {
     "content": [{"token": "Paris", "logprob": -0.5, "top_logprobs": [{"token": "Paris", "logprob": -0.5, "bytes": []}]}]
 }
@@ -60,6 +61,9 @@ HTTP: dict[str, Script] = {
     "json": Http('{"city": "Paris"}', pieces=2),
     "long": Http("It is Par", pieces=2, finish_reason="length"),
     "filtered": Http("It is", finish_reason="content_filter"),
+    "refuses": Http("", content_null=True, message={"refusal": NO}),
+    "says_and_refuses": Http("Well.", pieces=2, message={"refusal": NO}),
+    "nothing": Http("", finish_reason="content_filter"),
     "counted": Http("Paris", usage=USAGE),
     "uncounted": Http("Paris", usage=None),
     "likely": Http("Paris", logprobs=TOKENS),
@@ -274,12 +278,25 @@ def test_log_probabilities_stand_with_the_text(client: openai.OpenAI) -> None:
     assert answer.top_logprobs == 1
 
 
+def test_a_refusal_is_told_as_one(client: openai.OpenAI) -> None:
+    (item,) = ask(client, "refuses").output
+    assert [(part.type, part.refusal) for part in item.content] == [("refusal", NO)]
+    assert client.responses.parse(model="refuses", input="x", text_format=City).output_parsed is None
+    with client.responses.stream(model="refuses", input="Which city?", text_format=City) as stream:
+        said = [event.delta for event in stream if event.type == "response.refusal.delta"]
+        (last,) = stream.get_final_response().output
+    assert said == [NO]
+    assert last.type == "message"
+    assert [part.type for part in last.content] == ["refusal"]
+
+
 # ---- streams ----------------------------------------------------------------------------------
 
 OPENED = ["created", "in_progress"]
 SPOKEN = ["output_item.added", "content_part.added", "output_text.delta"]
 SPOKEN += ["output_text.done", "content_part.done", "output_item.done"]
 CALLED = ["output_item.added", "function_call_arguments.delta", "function_call_arguments.done", "output_item.done"]
+REFUSED = ["content_part.added", "refusal.delta", "refusal.done", "content_part.done", "output_item.done"]
 UNNAMED = ["output_item.added", "function_call_arguments.done", "output_item.done"]
 
 
@@ -288,6 +305,9 @@ STREAMED = [
     ("coterie/blend", {}, [*OPENED, *SPOKEN, "completed"]),
     ("coterie/route", {"coterie": {"stream": "settled"}}, [*OPENED, *SPOKEN, "completed"]),
     ("long", {}, [*OPENED, *SPOKEN, "incomplete"]),
+    ("refuses", {}, [*OPENED, "output_item.added", *REFUSED, "completed"]),
+    ("says_and_refuses", {}, [*OPENED, *SPOKEN[:-1], *REFUSED, "completed"]),
+    ("nothing", {}, [*OPENED, *(kind for kind in SPOKEN if "delta" not in kind), "incomplete"]),
     ("calls", {"tools": TOOLS}, [*OPENED, *SPOKEN, *CALLED, *UNNAMED, "completed"]),
     ("silent_calls", {"tools": TOOLS}, [*OPENED, *CALLED, *UNNAMED, "completed"]),
     ("likely", {"include": ["message.output_text.logprobs"]}, [*OPENED, *SPOKEN, "completed"]),
@@ -310,7 +330,8 @@ def test_a_stream_ends_with_the_document_of_the_same_answer(
     assert done == ended["output"]
     places = [event["output_index"] for event in seen if event["type"] == "response.output_item.added"]
     assert places == list(range(len(done)))
-    parts = [part for item in ended["output"] for part in item.get("content", ())]
+    said = [part for item in ended["output"] for part in item.get("content", ())]
+    parts = [part for part in said if part["type"] == "output_text"]
     texts = [event["delta"] for event in seen if event["type"] == "response.output_text.delta"]
     assert "".join(texts) == "".join(part["text"] for part in parts)
     assert [event["logprobs"] for event in seen if event["type"] == "response.output_text.done"] == [

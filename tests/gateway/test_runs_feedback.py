@@ -138,8 +138,9 @@ def test_texts_reach_the_store_only_where_it_keeps_texts(tmp_path: Path) -> None
             assert get(running, answer.id).status_code == 200
         with closing(sqlite3.connect(file)) as database:
             kept = database.execute("SELECT scope, trace FROM coterie_run").fetchall()
-        assert [scope for scope, _ in kept] == (["tea"] if keeps else [])
-        assert all("Paris" in trace for _, trace in kept)
+        [(scope, trace)] = kept
+        assert scope == "tea"
+        assert "Paris" in trace if keeps else trace == ""
 
 
 def test_another_process_finds_what_the_store_has(tmp_path: Path) -> None:
@@ -152,6 +153,16 @@ def test_another_process_finds_what_the_store_has(tmp_path: Path) -> None:
 
 
 # ---- feedback ---------------------------------------------------------------------------------
+
+
+def test_any_process_takes_feedback_on_a_run_whose_trace_it_has_not(tmp_path: Path) -> None:
+    store = Database.at(str(tmp_path / "store.db"))
+    with GatewayServer(made(store)) as first:
+        answer = ask(first)
+    with GatewayServer(made(store)) as second:
+        assert code(get(second, answer.id)) == (404, "run_not_found")
+        assert say(second, id=answer.id, rating=1.0).status_code == 200
+        assert code(say(second, BOB, id=answer.id, rating=1.0)) == (404, "run_not_found")
 
 
 def test_a_router_learns_from_it_once(server: GatewayServer) -> None:
@@ -219,6 +230,16 @@ def test_a_correction_is_kept_where_texts_are(tmp_path: Path) -> None:
         with closing(sqlite3.connect(file)) as database:
             kept = " ".join(value for (value,) in database.execute("SELECT value FROM coterie_entry"))
         assert ("Canberra" in kept) is keeps
+
+
+def test_feedback_costs_nothing() -> None:
+    config = made()
+    spent = (ApiKey("tea", hashed(TEA), max_calls=1),)
+    with GatewayServer(Config(config.members, config.methods, gateway=GatewaySettings(spent))) as running:
+        id_ = ask(running).id
+        assert say(running, id=id_, rating=1.0).status_code == 200
+        with pytest.raises(openai.RateLimitError):
+            ask(running)
 
 
 def test_feedback_counts_to_the_keys_rate() -> None:

@@ -324,7 +324,7 @@ def test_a_conversation_too_long_says_both_numbers(
     for call in (model.generate(long, None), model.score(long, ["x"]), model.score(FRANCE, ["word " * 2000])):
         with pytest.raises(MemberError, match=rf"has \d{{4}} tokens and the context {CONTEXT_TOKENS}") as caught:
             on_loop(call)
-        assert caught.value.kind is FailureKind.UNAVAILABLE
+        assert (caught.value.kind, caught.value.status) == (FailureKind.HTTP, 400)
         assert not caught.value.retryable
 
 
@@ -342,9 +342,9 @@ def test_a_schema_the_engine_cannot_use_is_a_failure(
     smol: LlamaCppModel, on_loop: Run[Completion], max_tokens: int
 ) -> None:
     unusable = {"$ref": "#/definitions/missing"}
-    with pytest.raises(MemberError, match=r"cannot use the schema.*missing") as caught:
+    with pytest.raises(MemberError, match=r"schema's \$ref.*missing") as caught:
         on_loop(smol.generate(Request(FRANCE.messages, Sampling(max_tokens=max_tokens), schema=unusable), None))
-    assert caught.value.kind is FailureKind.MALFORMED
+    assert (caught.value.kind, caught.value.status) == (FailureKind.HTTP, 400)
     assert caught.value.usage is not None
 
 
@@ -352,7 +352,7 @@ def test_a_schema_the_engine_cannot_use_is_a_failure(
 def test_settings_the_engine_cannot_use_are_a_failure(smol: LlamaCppModel, on_loop: Run[Completion]) -> None:
     with pytest.raises(MemberError, match=r"refused the request.*top_k") as caught:
         on_loop(smol.generate(Request.of("q", Sampling(extra={"top_k": "many"})), None))
-    assert caught.value.kind is FailureKind.UNAVAILABLE
+    assert caught.value.kind is FailureKind.HTTP
 
 
 @pytest.mark.local_model

@@ -338,4 +338,4 @@ def test_a_session_too_long_is_a_failure(smol: LlamaCppModel, on_loop: Run[Any])
 
     with pytest.raises(MemberError) as caught:
         on_loop(begin())
-    assert caught.value.kind is FailureKind.UNAVAILABLE
+    assert (caught.value.kind, caught.value.status) == (FailureKind.HTTP, 400)

@@ -18,6 +18,8 @@ from coterie.house import House
 from coterie.members.body import ANSWER_BYTES
 from coterie.members.openai import LONGEST_ERROR, OpenAIMember, OpenAIModel
 from coterie.members.prompting import FewShot
+from coterie.methods.route import Route
+from coterie.routers.always import Always
 from coterie.run import LiveRun
 from coterie.trace import CallRetried
 from coterie.types import (
@@ -142,7 +144,7 @@ def test_turns_are_passed_through_with_all_they_carry() -> None:
     assert sent(Request(turns), system="never used")["messages"] == [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "And here?"}, image], "name": "eve"},
-        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "content": "rain", "tool_call_id": "call_1"},
     ]
 
@@ -287,6 +289,32 @@ def test_a_whole_answer_to_who_asked_for_a_stream_is_taken() -> None:
     body = json.dumps({"choices": [{"message": {"content": "Paris"}, "finish_reason": "stop"}]}).encode()
     with FaultServer({"mini": Reply(body=body, headers={"Content-Type": "application/json"})}) as server:
         assert say(member(server, stream="always")).text == "Paris"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_takes_the_conversation_nowhere(status: int) -> None:
+    with FaultServer({"mini": Reply()}) as elsewhere:
+        away = Reply(status=status, headers={"Location": f"{elsewhere.base_url}/chat/completions"})
+        with FaultServer({"mini": away}) as server:
+            error = failure(member(server, headers={"x-api-key": "sk-secret-2"}))
+        assert elsewhere.requests == []
+    assert (error.kind, error.status, error.retryable) == (FailureKind.HTTP, status, False)
+    assert "not followed" in str(error)
+
+
+def test_who_is_asked_alone_and_refuses_is_heard() -> None:
+    said = {"content": None, "refusal": "I cannot help with that."}
+    body = json.dumps({"choices": [{"message": said, "finish_reason": "stop"}]}).encode()
+    with FaultServer({"mini": Reply(body=body, headers={"Content-Type": "application/json"})}) as server:
+        answer = Committee([member(server)], {"default": Route(Always("m"), ("m",))}).ask(QUESTION)
+    assert (answer.text, answer.refusal, str(answer)) == ("", said["refusal"], said["refusal"])
+
+
+def test_one_bound_is_sent_by_one_name() -> None:
+    newer = Request((Message("user", "?"),), Sampling(max_tokens=50, extra={"max_completion_tokens": 50}))
+    assert sent(newer, max_tokens=100).keys() & {"max_tokens", "max_completion_tokens"} == {"max_completion_tokens"}
+    assert sent(newer, max_tokens=100)["max_completion_tokens"] == 50
+    assert sent(max_tokens=100, extra={"max_completion_tokens": 70})["max_completion_tokens"] == 70
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])

@@ -130,7 +130,7 @@ def test_who_would_be_asked_is_told_without_asking() -> None:
     methods: dict[str, Method] = {"default": Route(BOB_BEST, NAMES), "all": BestOf(NAMES)}
     with Committee([player.member(price=Price(0.0, 0.0)) for player in players], methods) as committee:
         prospects, choice = committee.route("Who?")
-        with pytest.raises(ConfigError, match="BestOf is no route"):
+        with pytest.raises(ConfigError, match="it is a best_of, not a route; methods that route: default"):
             committee.route("Who?", "all")
     assert choice.order == ("bob", "cat", "ann")
     assert prospects.of("bob") == Prospect("bob", 0.9, 0.0)

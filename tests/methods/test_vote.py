@@ -6,6 +6,7 @@ import pytest
 from scripted_committee import Cast, ask
 
 from coterie import Answer, Limits, Reply, Vote
+from coterie.cli.report import of_answer
 from coterie.types import FailureKind
 
 
@@ -43,6 +44,19 @@ def test_a_tie_is_broken_by_the_pools_order_and_said(texts: tuple[str, ...], tex
     answer = voted(*texts)
     assert answer.text == text
     assert answer.notes == (f"{rivals} different answers have the most votes; the pool's order decides",)
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        (("Rome", "Paris.", "paris"), "m1's, as 2 of 3 answers say"),
+        (("Lima", "Rome", "Paris", "Paris"), "m2's, as 2 of 4 answers say"),  # the most votes, and no majority
+        (("a1", "b2", "c3"), "m0's, the pool's first: no two of 3 answers agree"),
+        (("Lima", "Rome", "Paris", "paris", "rome"), "m1's, by the pool's order: 2 answers have 2 of 5 votes each"),
+    ],
+)
+def test_people_read_how_the_vote_went(texts: tuple[str, ...], says: str) -> None:
+    assert f"answer ({says})" in map(str, of_answer(voted(*texts)))
 
 
 def test_members_that_agree_are_no_tie() -> None:

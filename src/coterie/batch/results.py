@@ -22,7 +22,7 @@ def answered(row: Row, model: str, answer: Answer, *, document: bool) -> dict[st
     return {
         "row": row.number,
         "model": model,
-        "answer": sound(answer.text),
+        "answer": sound(str(answer)),
         "how": answer.how,
         "author": answer.candidate.author,
         "partial": answer.partial,

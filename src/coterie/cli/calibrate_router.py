@@ -60,7 +60,10 @@ def router(
     mean_usd: Annotated[float | None, typer.Option(help="Wanted mean cost of a request.")] = None,
     quality: Annotated[float | None, typer.Option(help="Wanted mean score, for the least money.")] = None,
     drop: Annotated[
-        float | None, typer.Option(help="As --quality: at most so much below the best single member, such as 0.01.")
+        float | None,
+        typer.Option(
+            help="As --quality: at most this share of the best single member's mean score less, such as 0.01 for 1 %."
+        ),
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write the decision into the configuration file.")] = False,
     config: ConfigOption = None,
@@ -274,6 +277,8 @@ def _as_json(found: Calibrated, method: str, requests: int) -> dict[str, Any]:
         "decision": _plain(found),
         "wanted": found.wanted,
         "held": found.held,
+        "verdict": found.word,
+        "figure": asdict(found.figure),
         "requests": requests,
         "fitted": _achieved(found.fitted),
         "checked": _achieved(found.checked),
@@ -285,6 +290,9 @@ def _achieved(found: Achieved) -> dict[str, Any]:
         "shares": {name: asdict(share) for name, share in found.shares.items()},
         "mean_usd": asdict(found.mean_usd),
         "quality": asdict(found.quality),
+        "best_single": found.best or None,
+        "best_single_quality": found.best_quality if found.best else None,
+        "drop": asdict(found.drop),
     }
 
 
@@ -298,21 +306,37 @@ def _shown(found: Calibrated, method: str, aim: Aim, file: Path | None) -> Itera
         ("mean USD", found.fitted.mean_usd, found.checked.mean_usd),
         ("mean score", found.fitted.quality, found.checked.quality),
     ]
+    if found.checked.best:
+        rows.append(("drop below the best single", found.fitted.drop, found.checked.drop))
     cells = [(name, _number(fitted), _number(checked), _interval(checked)) for name, fitted, checked in rows]
     yield screen.table(("", "fitted on", "set aside", "95 %"), cells)
     yield Text("")
-    verdict = {True: "held", False: "NOT held", None: "cannot be checked"}[found.held]
-    yield Text(f"{_said(aim, found)}: {verdict} on the prompts set aside")
+    yield Text(f"{_said(aim, found)}: {found.word}{_checked(found.figure)}")
     place = f"written to {file}" if file else f"methods.{method}.decision (--write puts it there)"
     yield Text(f"{json.dumps(_plain(found))}  {place}")
 
 
 def _said(aim: Aim, found: Calibrated) -> str:
+    from coterie.training.routing.calibration import SHARE_TOLERANCE
+
     if aim.share is not None:
-        return f"a share of {aim.share[1]:.3g} for {aim.share[0]}"
+        return f"a share of {aim.share[1]:.3g} for {aim.share[0]}, give or take {SHARE_TOLERANCE:g}"
     if aim.mean_usd is not None:
         return f"at most {aim.mean_usd:.3g} USD a request"
-    return f"a mean score of {found.wanted:.4g}"
+    if aim.quality is not None:
+        return f"a mean score of {aim.quality:.4g}"
+    of = found.checked
+    single = f"{of.best}, {of.best_quality:.4g} on the prompts set aside" if of.best else "unknown there"
+    wanted = f", so {found.wanted:.4g} or more" if of.best else ""
+    return f"at most {aim.drop:.3g} of the best single member's mean score less ({single}{wanted})"
+
+
+def _checked(figure: Estimate) -> str:
+    """What was found of the aim on the prompts set aside, behind the verdict."""
+    if figure.value is None:
+        return ", as nothing is known of the prompts set aside"
+    interval = _interval(figure)
+    return f", with {figure.value:.4g}{f' ({interval})' if interval else ''} on the prompts set aside"
 
 
 def _number(found: Estimate) -> str:

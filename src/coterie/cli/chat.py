@@ -126,7 +126,9 @@ async def _turn(talk: _Talk, asked: Sequence[Message]) -> str:
     text = ""
     async for item in talk.committee.astream(asked, talk.method, conversation=talk.id):
         if isinstance(item, Answer):
-            text = item.text
+            text = str(item)
+            if item.refusal and not talk.verbose:
+                sys.stdout.write(screen.shown(item.refusal))  # it came whole, and no piece before it
             if talk.verbose:
                 print_answer(item)
         else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli import screen
-from coterie.cli.sources import JsonOption
+from coterie.cli.sources import ConfigOption, JsonOption
 from coterie.errors import ConfigError
 
 app = typer.Typer(help="Check a configuration, and print what one may hold.", no_args_is_help=True)
@@ -16,11 +16,16 @@ app = typer.Typer(help="Check a configuration, and print what one may hold.", no
 
 @app.command()
 def check(
-    file: Annotated[Path | None, typer.Argument(help="The file; default as for ask.")] = None, json: JsonOption = False
+    file: Annotated[Path | None, typer.Argument(help="The file; default as for ask.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Check a configuration without asking or opening any member."""
     from coterie.cli import sources
 
+    if file is not None and config is not None:
+        raise ConfigError(f"one file is checked: {str(file)!r}, or with --config {str(config)!r}")
+    file = file or config
     try:
         made = sources.load(file)
     except ConfigError as error:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 HOW = {
     "fused": "written by {author} out of {parents}",
     "ranked": "{author}'s, the ranking's first",
-    "voted": "{author}'s, as the majority says",
+    "voted": "{author}'s{vote}",
     "routed": "{author}'s, who was chosen",
     "only": "{author}'s, the only one there was",
 }
 
 
 def of_answer(answer: Answer) -> Iterator[RenderableType]:
-    """Everything worth telling about an answer, the answer itself near the end."""
+    """Everything worth telling about an answer, the answer itself near the end, the id for feedback last."""
     from rich.text import Text
 
     authors = {candidate.id: candidate.author for candidate in answer.candidates}
@@ -45,11 +45,15 @@ def of_answer(answer: Answer) -> Iterator[RenderableType]:
     if answer.notes:
         yield from section("notes", Text("\n".join(shown(note) for note in answer.notes)))
     how = HOW[answer.how].format(
-        author=answer.candidate.author, parents=", ".join(authors.get(p, p) for p in answer.candidate.parents)
+        author=answer.candidate.author,
+        parents=", ".join(authors.get(p, p) for p in answer.candidate.parents),
+        vote=vote(answer.ranking) if answer.ranking else "",
     )
     partial = ", partial" if answer.partial else ""
-    yield from section(f"answer ({how}{partial})", Text(shown(answer.text.strip()), style="bold"))
+    yield from section(f"answer ({how}{partial})", Text(shown(str(answer).strip()), style="bold"))
     yield Text(timing_line(answer.trace, answer.usage), style="dim")
+    if not answer.replayed:
+        yield Text(f"id {answer.id}", style="dim")
 
 
 def section(title: str, body: RenderableType) -> Iterator[RenderableType]:
@@ -68,6 +72,20 @@ def candidates(offered: Sequence[Candidate], ranking: Ranking | None) -> Rendera
         (str(ranks.get(c.id, "")), number(scores.get(c.id)), c.id, c.author, shortened(c.text, 200)) for c in offered
     ]
     return table(("rank", "score", "id", "author", "text"), rows)
+
+
+def vote(ranking: Ranking) -> str:
+    """How a vote went, behind the name of the first answer's author; scores are shares of the votes."""
+    share, voters = ranking.scores[ranking.best], len(ranking.scores)
+    if not share:
+        return ""
+    votes = round(share * voters)
+    rivals = round(sum(score == share for score in ranking.scores.values()) / votes)
+    if rivals == 1:
+        return f", as {votes} of {voters} answers say"
+    if votes == 1:
+        return f", the pool's first: no two of {voters} answers agree"
+    return f", by the pool's order: {rivals} answers have {votes} of {voters} votes each"
 
 
 def prospects(given: Prospects) -> RenderableType:

@@ -35,7 +35,9 @@ def of_trace(trace: Trace) -> Iterator[RenderableType]:
 
     started, finished = trace.started, trace.finished
     status = finished.status if finished else "unfinished"
-    yield Text(f"{started.method} · {started.started_at} · {status} · seed {started.seed}", style="dim")
+    yield Text(
+        f"{started.method} · {started.started_at} · {status} · seed {started.seed} · id {started.run}", style="dim"
+    )
     yield Text(f"\n{shortened(started.request.question, 300)}\n", style="bold")
     for given in trace.of(ProspectsGiven):
         basis = f": {shortened(given.prospects.basis, 120)}" if given.prospects.basis else ""
@@ -118,6 +120,7 @@ def as_json(trace: Trace) -> dict[str, Json]:
     finished, path, spent = trace.finished, trace.critical_path, trace.bill
     critical = set(path.calls)
     return {
+        "id": trace.started.run,
         "method": trace.started.method,
         "started_at": trace.started.started_at,
         "seed": trace.started.seed,

@@ -19,8 +19,8 @@ from coterie.encoders.embeddings import embeddings
 from coterie.encoders.reading import Keep, shortened
 from coterie.encoders.serving import Pace, Refused, Served
 from coterie.errors import ConfigError, MemberError, MissingExtra, RouterError
+from coterie.members.body import complaint, whole
 from coterie.members.openai import ERROR_BODY_BYTES, HttpPool
-from coterie.members.openai_answer import error_message
 from coterie.members.retry_after import may_retry, retry_after_s
 from coterie.types import FailureKind, Json, Secret, no_extra
 
@@ -155,10 +155,11 @@ class Endpoint:
             body["dimensions"] = spec.dimensions
         data = json.dumps({**body, **spec.extra}).encode()
         try:
-            async with self._session.post(self._url, data=data, headers=self._headers) as response:
-                if response.status >= 400:
+            sent = self._session.post(self._url, data=data, headers=self._headers, allow_redirects=False)
+            async with sent as response:
+                if response.status >= 300:
                     raise _refused(response, await response.content.read(ERROR_BODY_BYTES))
-                answer = await response.read()
+                answer = await whole(response)
         except (aiohttp.ClientError, OSError) as error:
             raise MemberError(f"{type(error).__name__}: {error}", FailureKind.CONNECTION, retryable=True) from error
         # A batch is a megabyte of digits, too much for the event loop.
@@ -187,7 +188,7 @@ def _key(spec: EndpointEncoder) -> Secret:
 
 def _refused(response: aiohttp.ClientResponse, body: bytes) -> MemberError:
     return MemberError(
-        f"HTTP {response.status}: {error_message(body) or response.reason or 'no reason given'}",
+        complaint(response, body),
         FailureKind.HTTP,
         retryable=may_retry(response.status, response.headers),
         retry_after_s=retry_after_s(response.headers),

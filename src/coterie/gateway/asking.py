@@ -110,7 +110,7 @@ def _choice(order: Order, n: int) -> Order:
 
 def check_json(answer: Answer) -> None:
     """Raises `Refusal` for an answer that was to be JSON and is none; one that was cut short says so itself."""
-    if answer.candidate.tool_calls or completions.finish_reason(answer) != "stop":
+    if answer.candidate.tool_calls or answer.candidate.refusal or completions.finish_reason(answer) != "stop":
         return
     try:
         json.loads(answer.text)

@@ -47,6 +47,7 @@ class Catalog:
     def __init__(self, config: Config) -> None:
         methods = [Model(PREFIX + name, method, name) for name, method in config.methods.items()]
         members = [Model(name, Single(name), name) for name in config.members]
+        self._members = config.members
         self._models = {model.id: model for model in (*members, *methods)}
         self._routes = {name: method for name, method in config.methods.items() if isinstance(method, Route)}
         self._kinds: dict[str, str] = {}
@@ -71,9 +72,23 @@ class Catalog:
             raise Refusal(400, f"{threshold!r} is no threshold: it is a win rate, 0 to 1", param="model")
         for name, route in self._routes.items():
             if self._kind(name, route.router) == kind:
-                order = getattr(route.decision, "order", ())
+                order = getattr(route.decision, "order", ()) or self._cheap_to_dear(id_, route)
                 return Model(id_, replace(route, decision=Threshold(threshold, order)), name)
         raise self._absent(f"no configured route has a router of the kind {kind!r}")
+
+    def _cheap_to_dear(self, id_: str, route: Route) -> tuple[str, ...]:
+        """Members by price; nothing where the router itself knows what their answers have cost."""
+        if registry.name_of("routers", route.router) == "trained":
+            return ()
+        prices = {name: self._members[name].card.price for name in route.pool}
+        known = {name: price.input_usd + price.output_usd for name, price in prices.items() if price is not None}
+        if unknown := [name for name in prices if name not in known]:
+            said = (
+                f"{id_} needs to know who is cheap and who is dear: the configuration gives no price of "
+                f"{', '.join(unknown)}, and the route no threshold decision with an order"
+            )
+            raise Refusal(400, said, code="misconfigured", param="model")
+        return tuple(sorted(known, key=known.__getitem__))
 
     def _kind(self, name: str, router: Router) -> str:
         """A trained router's kind stands in its artifact, which is looked into once; any other's is its name."""

@@ -79,10 +79,10 @@ class Keys:
             raise Refusal(403, f"this key may not ask {model}", code="model_not_allowed", param="model")
         self.enter(caller)
 
-    def enter(self, caller: Caller) -> None:
-        """`check` for what asks no model."""
+    def enter(self, caller: Caller, *, spends: bool = True) -> None:
+        """`check` for what asks no model; what spends nothing is refused for its rate alone."""
         if caller.key is not None:
-            self.accounts[caller.id].enter()
+            self.accounts[caller.id].enter(spends=spends)
 
     def book(self, caller: Caller, used: Used) -> None:
         """Afterwards that is counted to whoever asked."""

@@ -96,18 +96,16 @@ def _passed_on(asked: ChatRequest, through: bool) -> tuple[Mapping[str, Json], t
     given = {name: value for name, value in every.items() if value is not None}
     if through:
         return given, ()
-    tools: dict[str, Json] = {name: given.pop(name) for name in _TOOLS if name in given}
+    tools: dict[str, Json] = {}
+    if given.get("tools"):  # what is said of tools means nothing without them
+        tools = {name: given.pop(name) for name in _TOOLS if name in given}
     for read in ("response_format", "max_completion_tokens", *_NOBODYS):
         given.pop(read, None)
-    if tools.get("tools"):
-        return tools, tuple(sorted(given))
-    return {}, tuple(sorted(given))
+    return tools, tuple(sorted(given))
 
 
 def _sampling(asked: ChatRequest, extra: Mapping[str, Json]) -> Sampling:
-    most = asked.max_tokens
-    if "max_completion_tokens" not in extra:
-        most = most or asked.max_completion_tokens
+    most = asked.max_tokens or asked.max_completion_tokens
     top = (asked.top_logprobs or 0) if asked.logprobs else None
     return Sampling(asked.temperature, asked.top_p, most, asked.seed, asked.stops, top, extra)
 

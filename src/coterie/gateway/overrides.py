@@ -22,6 +22,13 @@ from coterie.types import Json, Limits
 WHERE = "coterie.method"
 
 
+IDLE: Mapping[str, frozenset[str]] = {
+    "select": frozenset({"aggregator", "aggregator_instruction"}),
+    "fuse": frozenset({"aggregator"}),
+}
+"""By how a request wants the answer made: configured settings that have nothing to do then, and are left out."""
+
+
 def settings(method: Method) -> dict[str, Any]:
     """The settings of `method` that a request may give, with their types."""
     if isinstance(method, Single):
@@ -58,7 +65,9 @@ def changed(method: Method, wanted: Mapping[str, Json]) -> Method:
             there = ", ".join(allowed) or "none"
             said = f"a request cannot set {name!r:.80} of this model; it can set: {there}"
             raise Refusal(400, said, code="unknown_parameter", param=f"{WHERE}.{name[:80]}")
-    kept = {field.name: getattr(method, field.name) for field in _fields(method) if field.name not in wanted}
+    idle = IDLE.get(str(wanted.get("final")), frozenset())
+    new = {*wanted, *idle}
+    kept = {field.name: getattr(method, field.name) for field in _fields(method) if field.name not in new}
     try:
         made: Method = fill(type(method), wanted, ("coterie", "method"), **kept)
     except ConfigError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coterie.errors import MemberError
+from coterie.members.openai_answer import error_message
 from coterie.types import FailureKind
 
 if TYPE_CHECKING:
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES = 64 << 20
 """A longer answer is none: an endpoint that never ends would fill the memory of everybody."""
+
+
+NOT_FOLLOWED = "it redirects to another address, which is not followed: name that one as base_url"
+"""It would take the conversation, and keys in headers of other names than `Authorization`, to whoever it names."""
+
+
+def complaint(response: aiohttp.ClientResponse, body: bytes) -> str:
+    """What a response with a status of 300 or more says of itself."""
+    said = error_message(body) or response.reason or "no reason given"
+    return f"HTTP {response.status}: {said if response.status >= 400 else NOT_FOLLOWED}"
 
 
 async def whole(response: aiohttp.ClientResponse) -> bytes:

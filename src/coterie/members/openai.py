@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from coterie.errors import ConfigError, MemberError
 from coterie.members import depth, openai_answer
-from coterie.members.body import ANSWER_BYTES, less, whole
+from coterie.members.body import ANSWER_BYTES, complaint, less, whole
 from coterie.members.choices import SIBLINGS, Choices
 from coterie.members.openai_answer import Gathered
 from coterie.members.prompting import FewShot
@@ -199,11 +199,11 @@ class OpenAIModel:
         body = _encoded(payload)
         data = body if len(body) < LARGE_BYTES else io.BytesIO(body)
         headers = {**self._headers, **_on_the_way()}
-        return self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy)
+        return self._session.post(self._url, data=data, headers=headers, proxy=self._spec.proxy, allow_redirects=False)
 
     async def _check(self, response: aiohttp.ClientResponse) -> None:
         """Raises `MemberError` for a response that says it is an error."""
-        if response.status >= 400:
+        if response.status >= 300:
             raise self._status_error(response, await response.content.read(ERROR_BODY_BYTES))
 
     # ---- asking -------------------------------------------------------------------------------
@@ -235,7 +235,10 @@ class OpenAIModel:
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         if streamed:
             payload |= {"stream": True, "stream_options": {"include_usage": True}}
-        return {**payload, **spec.extra, **sampling.extra}
+        payload |= {**spec.extra, **sampling.extra}
+        if "max_completion_tokens" in payload:  # the same bound by its newer name; endpoints take one of them
+            payload.pop("max_tokens", None)
+        return payload
 
     def _messages(self, request: Request) -> Sequence[Message]:
         messages = list(request.messages)
@@ -276,9 +279,8 @@ class OpenAIModel:
     # ---- failing ------------------------------------------------------------------------------
 
     def _status_error(self, response: aiohttp.ClientResponse, body: bytes) -> MemberError:
-        said = openai_answer.error_message(body) or response.reason or "no reason given"
         return self._error(
-            f"HTTP {response.status}: {said}",
+            complaint(response, body),
             FailureKind.HTTP,
             retryable=may_retry(response.status, response.headers),
             retry_after_s=retry_after_s(response.headers),
@@ -338,4 +340,5 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 def _message(message: Message) -> dict[str, Json]:
     content = message.content if isinstance(message.content, str) else list(message.content)
-    return {"role": message.role, "content": content, **message.extra}
+    says_nothing = not content and ("tool_calls" in message.extra or "refusal" in message.extra)
+    return {"role": message.role, "content": None if says_nothing else content, **message.extra}

@@ -54,6 +54,8 @@ class Listener(Protocol):
 
     used: bool
     """True once something was shown: from then on a retry would show it twice."""
+    chars: int
+    """Of what was shown."""
 
 
 @dataclass

@@ -14,9 +14,12 @@ class Emitter:
         self._ledger, self._call, self._member, self._stage = ledger, call, member, stage
         self._answers = answers
         self.used = False
+        self.chars = 0
+        """Of what was shown."""
 
     def __call__(self, text: str) -> None:
         self.used = True
+        self.chars += len(text)
         self._ledger.shown |= self._answers
         self._ledger.publish(AnswerPiece(text) if self._answers else Piece(self._call, self._member, self._stage, text))
 

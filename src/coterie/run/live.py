@@ -42,6 +42,7 @@ from coterie.run.arriving import Awaited, awaited
 from coterie.run.cache import Cache
 from coterie.run.calls import Attempts, Seat, defect
 from coterie.run.emitter import Emitter
+from coterie.run.fitness import unfit
 from coterie.run.gathering import CUT, SETTLED, Until, gathered, let_go
 from coterie.run.ledger import Ledger, estimate_usd
 from coterie.run.routing import Routing
@@ -120,6 +121,8 @@ class LiveRun:
         """Of the request that members were asked last."""
         self._aim: tuple[Aim, tuple[str, ...]] | None = None
         """In the view a judge is handed: what its judgements are wanted for, and the ids of all candidates."""
+        self._hears_refusals = False
+        """True in the view in which one member alone answers: that it refuses is its answer then."""
         self._answers = False
         """True in the view a fuser is handed: what it composes is the answer."""
         self.ledger = Ledger(limits, channel)
@@ -207,7 +210,7 @@ class LiveRun:
         sent = await self._within(member, request)
         needs = (*parents, *self.routing.work)
         outcome = await self.ask(member, sent, stage="generate", needs=needs)
-        return self._offered(id_, member, outcome, "generate", parents)
+        return self._offered(id_, outcome, request, "generate", parents)
 
     def _view(self) -> LiveRun:
         """This run as a part is to see it: the same ledger, and what the part is told besides."""
@@ -217,7 +220,7 @@ class LiveRun:
 
     async def reply(self, member: str, request: Request) -> Candidate | Failure:
         view = self._view()
-        view._answers = True
+        view._answers = view._hears_refusals = True
         return await view._written(self.ledger.id("c"), member, request, ())
 
     # ---- routers say --------------------------------------------------------------------------
@@ -284,17 +287,18 @@ class LiveRun:
         needs = (*ids, *self.ledger.ranking_over(ids))
         id_ = self.ledger.id("c")
         outcome = await self.ask(member, request, stage="fuse", needs=needs)
-        return self._offered(id_, member, outcome, "fuse", ids)
+        return self._offered(id_, outcome, request, "fuse", ids)
 
     def _offered(
-        self, id_: str, member: str, outcome: Completion | Failure, stage: str, parents: tuple[str, ...]
+        self, id_: str, outcome: Completion | Failure, request: Request, stage: str, parents: tuple[str, ...]
     ) -> Candidate | Failure:
-        """What a member wrote as a candidate, where it wrote anything."""
+        """What a member wrote as a candidate, where it can be one."""
         if isinstance(outcome, Failure):
             return outcome
-        if not outcome.text.strip() and not outcome.tool_calls:
-            return self.ledger.fail(Failure(member, "an empty answer", FailureKind.EMPTY, stage), silent=True)
-        return self._offer(Candidate(id_, member, outcome.text, parents, outcome.call, outcome.tool_calls))
+        if (why := unfit(outcome, request, alone=self._hears_refusals)) is not None:
+            return self.ledger.fail(Failure(outcome.member, *why, stage), silent=True)
+        said = (outcome.tool_calls, outcome.refusal)
+        return self._offer(Candidate(id_, outcome.member, outcome.text, parents, outcome.call, *said))
 
     async def ask(
         self, member: str, request: Request, *, stage: str = "ask", needs: Sequence[str] = ()
@@ -302,31 +306,30 @@ class LiveRun:
         call = self.ledger.id("k")
         emit = Emitter(self.ledger, call, member, stage, answers=self._answers) if self.ledger.channel else None
 
-        if self._cache is not None and (kept := self._cache.get(member, request)):
-            return self._recalled(kept, call, request, stage, needs, emit)
-
         def generate(model: Any) -> Awaitable[Completion]:
             completion: Awaitable[Completion] = model.generate(request, emit)
             return completion
 
-        outcome = await self._call(call, member, request, stage, needs, generate, emit=emit)
-        if isinstance(outcome, Completion) and self._cache is not None:
-            self._cache.put(member, request, outcome)
+        outcome: Completion | Failure
+        if self._cache is not None and (kept := self._cache.get(member, request)):
+            outcome = self._recalled(kept, call, request, stage, needs)
+        else:
+            outcome = await self._call(call, member, request, stage, needs, generate, emit=emit)
+            if isinstance(outcome, Completion) and self._cache is not None:
+                self._cache.put(member, request, outcome)
+        if isinstance(outcome, Completion) and outcome.declined and not self._hears_refusals:
+            outcome = self.ledger.fail(_declined(outcome, stage), silent=True)
         if emit is not None:
             emit.end(outcome)
         return outcome
 
-    def _recalled(
-        self, kept: Completion, call: str, request: Request, stage: str, needs: Sequence[str], emit: Emitter | None
-    ) -> Completion:
+    def _recalled(self, kept: Completion, call: str, request: Request, stage: str, needs: Sequence[str]) -> Completion:
         """A completion out of the cache, recorded as such."""
         now = self.ledger.now()
         own = None if request is self.request else request
         completion = replace(kept, call=call)
         self.ledger.write(CallStarted(now, call, kept.member, stage, tuple(needs), own))
         self.ledger.write(CallFinished(now, call, completion, cached=True))
-        if emit is not None:
-            emit.end(completion)
         return completion
 
     async def score(
@@ -475,7 +478,8 @@ class LiveRun:
         usage = replace(error.usage or free, calls=attempts.tries) + attempts.spent if attempts.tries else Usage()
         latency_s = asyncio.get_running_loop().time() - attempts.started_s
         self.ledger.spend(usage, request)
-        told = (error.status, error.retry_after_s)
+        written_chars = attempts.listener.chars if attempts.listener is not None else 0
+        told = (error.status, error.retry_after_s, written_chars)
         return self.ledger.fail(Failure(member, str(error), error.kind, stage, usage, latency_s, call, *told))
 
     # ---- side by side -------------------------------------------------------------------------
@@ -577,6 +581,12 @@ def _by_model(cards: Sequence[Card]) -> dict[str, list[str]]:
 
 def _aimed(aim: Aim | None, candidates: Sequence[Candidate]) -> tuple[Aim, tuple[str, ...]] | None:
     return None if aim is None else (aim, tuple(candidate.id for candidate in candidates))
+
+
+def _declined(completion: Completion, stage: str) -> Failure:
+    """What a refusal is to a method that has other members: no text to make anything of."""
+    said = f"it refused: {completion.refusal!r:.200}" if completion.refusal else "an empty answer: it was filtered"
+    return Failure(completion.member, said, FailureKind.EMPTY, stage, call=completion.call)
 
 
 def _why_cancelled(cancelled: asyncio.CancelledError) -> MemberError:

@@ -47,7 +47,7 @@ class SqlRuns:
         return None if row is None else _kept(row)
 
     async def after(self, run: str, limit: int = 100) -> Sequence[KeptRun]:
-        found = select(RUN).where(RUN.c.id > run).order_by(RUN.c.id).limit(limit)
+        found = select(RUN).where(RUN.c.id > run, RUN.c.trace != "").order_by(RUN.c.id).limit(limit)
         rows = await self.transactions.read(lambda connection: connection.execute(found).all())
         return [_kept(row) for row in rows]
 
@@ -68,7 +68,7 @@ class SqlRuns:
 
 def _kept(row: Row[Any]) -> KeptRun:
     trace: str = row.trace
-    return KeptRun(row.id, row.scope, row.made_at, lambda: trace.split("\n"), len(trace))
+    return KeptRun(row.id, row.scope, row.made_at, lambda: trace.split("\n") if trace else (), len(trace))
 
 
 def _row(run: KeptRun) -> dict[str, str | float]:

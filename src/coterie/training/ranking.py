@@ -51,6 +51,7 @@ def train(task: Task, watch: Watch | None = None) -> dict[str, Json] | None:
     that is taken, or other settings or data than those to be resumed; `MissingExtra` without the extra `train`.
     """
     surroundings.check()
+    starting.check(task.settings.base)
     began, looking = time.monotonic(), watch or Unwatched()
     task.place.check()
     try:

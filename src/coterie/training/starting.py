@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coterie import shipped
 from coterie.errors import ConfigError
 from coterie.judges.pair_ranker import checkpoint
 from coterie.judges.pair_ranker.checkpoint import PREFIXES, Checkpoint
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 REFERENCE_NAMES = {"deberta-v2": "deberta"}
 """LLM-Blender's names of model types, where they differ from transformers'."""
 
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+SHIPPED_BASE = "sentence-transformers/all-MiniLM-L6-v2"
+"""What the rankers that come with this package were trained from."""
+
 
 @dataclass(frozen=True)
 class Base:
@@ -35,6 +41,17 @@ class Base:
     config: PretrainedConfig
     ranker: Checkpoint | None
     """Set where the base is itself a ranker, whose head is kept too."""
+
+
+def check(name: str) -> None:
+    """Raises `ConfigError` for a ranker on this machine that was exported for inference and has no weights to train."""
+    folder = shipped.folder(name) or Path(name).expanduser()
+    if not (folder / checkpoint.ONNX).is_file() or any((folder / file).is_file() for file in WEIGHTS):
+        return
+    raise ConfigError(
+        f"{name!r} is exported for inference alone ({checkpoint.ONNX}) and has no weights that training could start "
+        f"from: start from the encoder below it, which for rankers of this package is --base {SHIPPED_BASE}"
+    )
 
 
 def find(name: str) -> Base:

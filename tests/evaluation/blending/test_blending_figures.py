@@ -14,7 +14,7 @@ from made_up import Made, recorded
 from coterie.evaluation.blending.figures import Figure, figures
 from coterie.evaluation.blending.measured import Measured
 from coterie.evaluation.blending.panels import AREA, LONGEST_NAME, Entry, Point, Span, Words, cloud, key
-from coterie.evaluation.blending.placing import POINT, Box, place
+from coterie.evaluation.blending.placing import POINT, Box, along, place
 from coterie.evaluation.blending.scales import scale
 from coterie.evaluation.blending.svg import Drawing, shown, width_of
 from coterie.evaluation.blending.trading import trades
@@ -66,6 +66,22 @@ def test_a_name_far_from_its_point_has_a_line_to_it() -> None:
 
 def test_a_name_that_finds_no_room_is_left_out() -> None:
     assert place([(100.0, 100.0)], ["wide " * 100], AREA) == []
+
+
+def test_a_name_at_the_end_of_a_line_keeps_clear_of_it() -> None:
+    """Curves over calls begin at the weak member's point in the corner and end at the strong one's."""
+    ends = [(AREA.left, AREA.bottom - 3), (AREA.right, AREA.top + 40)]
+    bent = [ends[0], (AREA.left + 60, AREA.bottom - 45), ends[1]]
+    lines = [box for line in (ends, bent) for box in along(line)]
+    labels = place(ends, ["mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"], AREA, lines)
+    assert len(labels) == 2
+    assert not [label.text for label in labels if any(map(label.box.meets, lines))]
+
+
+def test_a_name_that_cannot_keep_clear_stands_over_as_little_as_can_be() -> None:
+    bars = [Box(0, 0, 400, 300), Box(100, 0, 400, 300)]
+    [label] = place([(150.0, 100.0)], ["name"], AREA, bars)
+    assert [label.box.meets(bar) for bar in bars] == [True, False]
 
 
 def test_names_keep_clear_of_intervals_where_they_can() -> None:

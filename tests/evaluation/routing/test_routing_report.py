@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,22 @@ def test_learning_is_told_by_size_with_the_papers_marked(pair: Board) -> None:
     [figure] = [of for of in made.figures if of.key == "learning"]
     assert len(figure.panels) == 2
     assert 'stroke-dasharray="3 3"' in figure.file()
+
+
+def test_verdicts_over_a_pair_stand_in_a_table_of_their_own_the_best_router_first(pair: Board) -> None:
+    assert [head.key for head in table(pair, "routers").heads[2:]] == ["apgr", "cpt50", "cpt80", "spared"]
+    verdicts = table(pair, "rivals")
+    assert [head.key for head in verdicts.heads[2:]] == [f"over {MIX}", "over length"]
+    assert [row[0].text for row in verdicts.rows] == ["knows", "length", "constant"]
+    assert verdicts.rows[0][2].word == "yes"
+
+
+def test_the_page_lets_a_verdict_stand_below_its_number(pair: Board, tmp_path: Path) -> None:
+    write(Comparison(pair), Header(), tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.search(
+        r'<td class="number" data-v="[^"]+"><span class="figure">[^<]+</span> <span class="word yes">', page
+    )
 
 
 def test_the_two_members_are_counted(pair: Board) -> None:

@@ -153,7 +153,7 @@ def _cell(cell: Cell, head: Head) -> str:
     if not head.number:
         text = f'<span class="{VERDICTS[cell.text]}">{text}</span>' if cell.text in VERDICTS else f"<bdi>{text}</bdi>"
     if cell.word:
-        text += f' <span class="{_look(cell)}">{shown(cell.word)}</span>'
+        text = f'<span class="figure">{text}</span> <span class="{_look(cell)}">{shown(cell.word)}</span>'
     return f"<td{look}{value}>{text}</td>"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from coterie.evaluation.blending.placing import Box, place
+from coterie.evaluation.blending.placing import Box, along, place
 from coterie.evaluation.blending.scales import Scale, scale
 from coterie.evaluation.blending.svg import SHAPES, Drawing, Shape, shortened, width_of
 from coterie.evaluation.significance import Estimate
@@ -160,10 +160,12 @@ def plot(
     up = [y.value for line in lines for _, y, _ in line.points] + [end for p in found for end in (p.y.low, p.y.high)]
     x, y = scale(across, AREA.left, AREA.right), scale(up, AREA.bottom, AREA.top)
     drawing = _framed(words, x, y)
+    drawn: list[Box] = []
     for line in lines:
         places = [(x.at(at), y.at(of.value)) for at, of, _ in line.points]
         drawing.path(places, line.entry.colour, "5 3" if line.dashed else "")
-    return drawing, _named_points(drawing, (x, y), found, names, [])
+        drawn += along(places)
+    return drawing, _named_points(drawing, (x, y), found, names, drawn)
 
 
 def _named_points(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from coterie.evaluation.blending.svg import SIZE, width_of
 
-RADII = (9.0, 15.0, 22.0, 31.0, 42.0)
+RADII = (9.0, 15.0, 22.0, 31.0, 42.0, 56.0, 74.0, 96.0)
 """How far from its point a name may stand, in units."""
 
-DIRECTIONS = 16
+DIRECTIONS = 32
 
 NEAR = 12.0
 """Up to where it needs no line to its point."""
+
+STEP = 6.0
+"""Side of the squares that a line is held to be made of."""
 
 POINT = 5.5
 """Half the side of the square that a point's mark is held to take."""
@@ -67,7 +71,7 @@ class Label:
 def place(
     points: Sequence[tuple[float, float]], names: Sequence[str], area: Box, bars: Sequence[Box] = ()
 ) -> list[Label]:
-    """Labels within the area, clear of `bars` where that can be. A name that finds no room is left out."""
+    """Labels within the area, over as few `bars` as can be. A name that finds no room is left out."""
     marks = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
     placed: list[Label] = []
     for point, name in zip(points, names, strict=True):
@@ -75,8 +79,18 @@ def place(
         free = [box for box in _around(point, name) if area.holds(box) and not any(map(box.meets, taken))]
         if free:
             clear = (box for box in free if not any(map(box.meets, bars)))
-            placed.append(Label(name, next(clear, free[0]), point))
+            best = next(clear, None) or min(free, key=lambda box: sum(map(box.meets, bars)))
+            placed.append(Label(name, best, point))
     return placed
+
+
+def along(path: Sequence[tuple[float, float]]) -> Iterator[Box]:
+    """Small boxes in a row under a line, for names to keep clear of."""
+    for (ax, ay), (bx, by) in pairwise(path):
+        steps = max(1, math.ceil(math.dist((ax, ay), (bx, by)) / STEP))
+        for n in range(steps):
+            x, y = ax + (bx - ax) * (n + 0.5) / steps, ay + (by - ay) * (n + 0.5) / steps
+            yield Box(x - STEP / 2, y - STEP / 2, x + STEP / 2, y + STEP / 2)
 
 
 def _around(point: tuple[float, float], name: str) -> Iterator[Box]:

@@ -15,13 +15,13 @@ from coterie.evaluation.routing.entries import (
     SHARE,
     WHO,
     ordered,
-    over,
     percent,
     quality,
     undefined,
     who,
 )
 from coterie.evaluation.routing.pairs import DROPS
+from coterie.evaluation.routing.rival_tables import rivals
 
 if TYPE_CHECKING:
     from coterie.evaluation.routing.board import Board
@@ -36,17 +36,17 @@ def of_pair(board: Board) -> Iterator[Table]:
         Head("CPT(50 %), % of calls", "cpt50"),
         Head("CPT(80 %), % of calls", "cpt80"),
         Head(f"calls spared at {MOST_DROP:.0%} loss, %", "spared"),
-        *(Head(f"over {name}", f"over {name}") for name in board.rivals),
     )
     rows = []
     for row in ordered(board, "apgr"):
         shares = [quality(row, key, SHARE) for key in ("cpt50", "cpt80", "spared")]
-        rows.append((*who(row), quality(row, "apgr", PGR), *shares, *over(board, row, board.rivals)))
+        rows.append((*who(row), quality(row, "apgr", PGR), *shares))
     tells = (
         f"Performance gap recovered between {pair.weak} and {pair.strong}, over every threshold, ties in expectation. "
         "CPT: the least share of calls to the strong member that recovers so much of the gap."
     )
     yield Table("routers", "Routers of a pair", heads, tuple(rows), tells, undefined(board), QUALITY)
+    yield rivals(board)
     yield _members(board)
     yield _as_routellm(board)
     yield _as_hybrid(board)

@@ -16,13 +16,13 @@ from coterie.evaluation.routing.entries import (
     WHO,
     estimate_of,
     ordered,
-    over,
     quality,
     scaled,
     signed,
     undefined,
     who,
 )
+from coterie.evaluation.routing.rival_tables import rivals
 
 if TYPE_CHECKING:
     from coterie.evaluation.routing.board import Board, Row
@@ -44,7 +44,7 @@ def of_pool(board: Board) -> Iterator[Table]:
         )
     heads = (*WHO, *(head for head, _ in columns))
     yield Table("routers", "Routers of a pool", heads, tuple(rows), tells, undefined(board), QUALITY)
-    yield _rivals(board)
+    yield rivals(board)
     yield _as_others(board)
 
 
@@ -60,15 +60,6 @@ def _columns(board: Board) -> Iterator[tuple[Head, Callable[[Row], Cell]]]:
     if priced:
         yield Head("USD for 1000", "usd"), lambda row: cells.mean(scaled(estimate_of(row, "usd"), 1000.0))
         yield Head(f"saved at {single}'s score, %", "saved"), lambda row: quality(row, "saved", SHARE)
-
-
-def _rivals(board: Board) -> Table:
-    """Routers against what they should beat."""
-    heads = (*WHO, *(Head(f"over {name}", f"over {name}") for name in board.rivals))
-    rows = [(*who(row), *over(board, row, board.rivals)) for row in board.forecast]
-    measure = HEADLINES[board.headline]
-    tells = f"Differences in {measure.heading}, on the same prompts."
-    return Table("rivals", "Against what a router should beat", heads, tuple(rows), tells, group=QUALITY)
 
 
 def _as_others(board: Board) -> Table:

@@ -16,7 +16,6 @@ from coterie.evaluation.routing.entries import (
     TIME,
     WHO,
     ordered,
-    over,
     quality,
     who,
 )
@@ -24,6 +23,7 @@ from coterie.evaluation.routing.learned import PAPERS_LABELS
 from coterie.evaluation.routing.pair_tables import of_pair
 from coterie.evaluation.routing.pool_tables import of_pool
 from coterie.evaluation.routing.reliability import calibration_error, reliability, squared_error
+from coterie.evaluation.routing.rival_tables import group_rivals
 from coterie.prospects import Scale
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def tables(board: Board, encoder: tuple[str, Timing] | None = None, learned: Learned | None = None) -> Iterator[Table]:
     """All that there is anything to say in. `encoder`: what stands before routers that read vectors, and its times."""
     made = [*of_pair(board)] if board.ground.pair is not None else [*of_pool(board)]
-    made += [_groups(board), _group_rivals(board), _honesty(board), _times(board, encoder)]
+    made += [_groups(board), group_rivals(board), _honesty(board), _times(board, encoder)]
     if learned is not None:
         made.append(_learning(board, learned))
     yield from (table for table in made if table.rows)
@@ -52,23 +52,6 @@ def _groups(board: Board) -> Table:
     ]
     tells = f"{_begun(measure)} on the prompts of each group, by forecasts made for all of them."
     return Table("groups", f"{_begun(measure)} by group", heads, tuple(rows), tells, group=GROUPS)
-
-
-def _group_rivals(board: Board) -> Table:
-    """Routers against what they should beat, group by group."""
-    measure = HEADLINES[board.headline]
-    heads = (
-        *WHO,
-        Head("group", "group", number=False),
-        *(Head(f"over {name}", f"over {name}") for name in board.rivals),
-    )
-    rows = [
-        (*who(row), cells.words(name), *over(part, part.named[row.name], board.rivals))
-        for row in board.forecast
-        for name, part in board.groups.items()
-    ]
-    tells = f"Differences in {measure.heading}, on the same prompts of each group."
-    return Table("group-rivals", "Against what a router should beat, by group", heads, tuple(rows), tells, group=GROUPS)
 
 
 def _learning(board: Board, learned: Learned) -> Table:

@@ -39,17 +39,48 @@ def written_by(answer: Answer) -> Completion | None:
 
 
 def _choice(n: int, answer: Answer) -> dict[str, Json]:
-    text, calls = sound(answer.text), tool_calls(answer)
-    message: dict[str, Json] = {"role": "assistant", "content": text if text or not calls else None, "refusal": None}
-    if calls:
-        message["tool_calls"] = calls
+    text, others = sound(answer.text), _called(answer)
+    said = refusal(answer)
+    message: dict[str, Json] = {
+        "role": "assistant",
+        "content": text if text or not (others or said) else None,
+        "refusal": said or None,
+        **others,
+        **beside(answer),
+    }
     return {"index": n, "message": message, "logprobs": logprobs(answer), "finish_reason": finish_reason(answer)}
 
 
-def finish_reason(answer: Answer) -> str:
+def refusal(answer: Answer) -> str:
+    """What was said instead of an answer; empty where one was given."""
+    return sound(answer.candidate.refusal)
+
+
+def beside(answer: Answer) -> dict[str, Json]:
+    """What whoever wrote the answer said beside it, in the endpoint's own form: reasoning, annotations."""
     completion = written_by(answer)
-    said = completion.finish_reason if completion else "stop"
+    return {} if completion is None else sound_json(completion.beside)
+
+
+def _called(answer: Answer) -> dict[str, Json]:
+    """The message's field for the tools that are called; none where none is."""
+    calls = tool_calls(answer)
+    if calls and finish_reason(answer) == "function_call":
+        return {"function_call": calls[0].get("function")}
+    return {"tool_calls": calls} if calls else {}
+
+
+def finish_reason(answer: Answer) -> str:
+    """Why it ended, in one of the words that the interface has; `account` has the endpoint's own."""
+    said = _reason(answer)
+    if said == "function_call" and "functions" not in answer.trace.started.request.sampling.extra:
+        return "tool_calls"  # some endpoints answer in the old form whatever they were sent
     return said if said in _REASONS else "tool_calls" if answer.candidate.tool_calls else "stop"
+
+
+def _reason(answer: Answer) -> str:
+    completion = written_by(answer)
+    return completion.finish_reason if completion else "stop"
 
 
 def tool_calls(answer: Answer) -> list[dict[str, Json]]:
@@ -66,11 +97,18 @@ def logprobs(answer: Answer) -> dict[str, Json] | None:
 
 
 def _token(said: TokenLogprob) -> dict[str, Json]:
-    return _named(said.token, said.logprob) | {"top_logprobs": [_named(token, p) for token, p in said.top]}
+    octets = said.top_octets or [None] * len(said.top)
+    top = [_named(token, p, raw) for (token, p), raw in zip(said.top, octets, strict=True)]
+    return _named(said.token, said.logprob, said.octets) | {"top_logprobs": top}
 
 
-def _named(token: str, logprob: float) -> dict[str, Json]:
-    return {"token": sound(token), "logprob": logprob, "bytes": list(sound(token).encode())}
+def _named(token: str, logprob: float, octets: Sequence[int] | None) -> dict[str, Json]:
+    """The spelling's bytes are the token's only where it is whole characters."""
+    return {
+        "token": sound(token),
+        "logprob": logprob,
+        "bytes": list(sound(token).encode() if octets is None else octets),
+    }
 
 
 # ---- what it took -----------------------------------------------------------------------------
@@ -128,7 +166,14 @@ def account(answers: Sequence[Answer]) -> dict[str, Json]:
             for answer in answers
             for failure in answer.failures
         ],
+        **_unknown_reasons(answers),
     }
+
+
+def _unknown_reasons(answers: Sequence[Answer]) -> dict[str, Json]:
+    """Why answers ended, in endpoints' words that no interface has."""
+    unknown = {sound(_reason(answer)[:100]) for answer in answers} - _REASONS
+    return {"finish_reasons": sorted(unknown)} if unknown else {}
 
 
 def _spent(spent: Usage) -> dict[str, Json]:
@@ -175,11 +220,16 @@ class Chunks:
         return self._chunk(index, {"content": piece})
 
     def closing(self, index: int, answer: Answer) -> Iterable[dict[str, Json]]:
-        """What comes after the last word: tools, probabilities, the reason to end, and after the last answer the usage
-        of all, where it was asked for."""
-        calls = [{"index": n, **call} for n, call in enumerate(tool_calls(answer))]
-        if calls:
-            yield self._chunk(index, {"tool_calls": calls})
+        """What comes after the last word: what was said beside it or instead of it, tools, probabilities, the reason to
+        end, and after the last answer the usage of all, where it was asked for."""
+        if others := beside(answer):
+            yield self._chunk(index, others)
+        if said := refusal(answer):
+            yield self._chunk(index, {"refusal": said})
+        if called := _called(answer):
+            if "tool_calls" in called:
+                called = {"tool_calls": [{"index": n, **call} for n, call in enumerate(called["tool_calls"])]}
+            yield self._chunk(index, called)
         if (probabilities := logprobs(answer)) is not None:
             yield self._chunk(index, {}, logprobs=probabilities)
         yield self._chunk(index, {}, finish_reason=finish_reason(answer))

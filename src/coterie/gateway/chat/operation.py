@@ -44,10 +44,17 @@ class AnswerMessage(TypedDict):
     __pydantic_config__ = CLOSED  # type: ignore[misc]
     role: Literal["assistant"]
     content: str | None
-    """Null where tools are called and nothing is said."""
-    refusal: None
+    """Null where tools are called, or the answer is refused, and nothing is said."""
+    refusal: str | None
+    """What a member that answers alone said instead of an answer."""
     tool_calls: NotRequired[list[dict[str, Any]]]
     """As the endpoint gave them, each with an id."""
+    function_call: NotRequired[dict[str, Any]]
+    """In their place, where `functions` were sent."""
+    reasoning_content: NotRequired[Any]
+    reasoning: NotRequired[Any]
+    annotations: NotRequired[Any]
+    """As the endpoint that wrote the answer gave them."""
 
 
 class Choice(TypedDict):
@@ -117,6 +124,8 @@ class Account(TypedDict):
     tokens_known: bool
     members: dict[str, MemberAccount]
     failures: list[FailedCall]
+    finish_reasons: NotRequired[list[str]]
+    """Why the answer ended, in the endpoint's words, where the interface has none for it."""
 
 
 class ChatCompletion(TypedDict):
@@ -136,9 +145,13 @@ class Delta(TypedDict):
     __pydantic_config__ = CLOSED  # type: ignore[misc]
     role: NotRequired[Literal["assistant"]]
     content: NotRequired[str]
-    refusal: NotRequired[None]
+    refusal: NotRequired[str | None]
     tool_calls: NotRequired[list[dict[str, Any]]]
     """Whole, each with its index."""
+    function_call: NotRequired[dict[str, Any]]
+    reasoning_content: NotRequired[Any]
+    reasoning: NotRequired[Any]
+    annotations: NotRequired[Any]
 
 
 class ChunkChoice(TypedDict):

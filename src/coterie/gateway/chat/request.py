@@ -65,6 +65,7 @@ class ChatMessage(TypedDict):
     name: NotRequired[str | None]
     tool_calls: NotRequired[list[ToolCall] | None]
     tool_call_id: NotRequired[str | None]
+    refusal: NotRequired[str | None]
 
 
 class Function(TypedDict):
@@ -180,13 +181,20 @@ def _check(asked: ChatRequest) -> None:
         raise Refusal(400, "top_logprobs needs logprobs: set it to true", param="top_logprobs")
     if asked.max_tokens is not None and asked.max_completion_tokens is not None:
         raise Refusal(400, "max_tokens and max_completion_tokens exclude each other", param="max_tokens")
+    if "" in asked.stops:
+        raise Refusal(
+            400, "an empty stop string ends every answer before it begins", param="stop", code="invalid_value"
+        )
     wanted = asked.response_format
     if wanted is not None and wanted["type"] == "json_schema" and "json_schema" not in wanted:
         raise Refusal(400, "response_format of type json_schema needs json_schema", param="response_format.json_schema")
     for n, message in enumerate(asked.messages):
-        if message.get("content") is None and not message.get("tool_calls"):
+        if message.get("content") is None and not any(map(message.get, _INSTEAD)):
             raise Refusal(400, "a message needs content, or the tools that it calls", param=f"messages[{n}].content")
 
+
+_INSTEAD = ("tool_calls", "refusal", "function_call")
+"""What an assistant's turn may hold in place of content."""
 
 _TYPES = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
 """Of a message's parts."""

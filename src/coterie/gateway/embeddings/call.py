@@ -13,9 +13,8 @@ from coterie.gateway.bodies import encoded
 from coterie.gateway.embeddings.answer import Embedded, embedded
 from coterie.gateway.embeddings.request import EmbeddingRequest
 from coterie.gateway.embeddings.trace import UNASKED, UNBILLED, EmbeddingTrace
-from coterie.members.body import whole
+from coterie.members.body import complaint, whole
 from coterie.members.openai import ERROR_BODY_BYTES, LARGE_BYTES, LONGEST_ERROR
-from coterie.members.openai_answer import error_message
 from coterie.members.retry_after import may_retry, retry_after_s
 from coterie.run.breaker import Breaker
 from coterie.run.calls import FIRST_WAIT_S, LONGEST_WAIT_S
@@ -94,8 +93,8 @@ class EmbeddingCall:
         if self.spec.api_key:
             headers["Authorization"] = f"Bearer {self.spec.api_key.reveal()}"
         try:
-            async with self.session.post(url, data=data, headers=headers) as response:
-                if response.status >= 400:
+            async with self.session.post(url, data=data, headers=headers, allow_redirects=False) as response:
+                if response.status >= 300:
                     raise _refused(response, await response.content.read(ERROR_BODY_BYTES))
                 answer = await whole(response)
         except aiohttp.ClientPayloadError as error:
@@ -133,7 +132,7 @@ class EmbeddingCall:
 
 def _refused(response: aiohttp.ClientResponse, body: bytes) -> MemberError:
     return MemberError(
-        f"HTTP {response.status}: {error_message(body) or response.reason or 'no reason given'}",
+        complaint(response, body),
         FailureKind.HTTP,
         retryable=may_retry(response.status, response.headers),
         retry_after_s=retry_after_s(response.headers),

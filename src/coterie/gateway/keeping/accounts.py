@@ -17,8 +17,9 @@ from coterie.config import ApiKey
 from coterie.gateway.keeping.ledger import Ledger, Page
 from coterie.gateway.refusal import Refusal
 from coterie.protocols import Records
-from coterie.trace import Trace
-from coterie.types import Json
+from coterie.run.ledger import BYTES_A_TOKEN, guess_tokens
+from coterie.trace import CallStarted, Trace
+from coterie.types import Failure, Json, Price, Usage
 
 SPACE = "gateway.used"
 """Of the records that accounts are, by the key's id and the period."""
@@ -49,10 +50,14 @@ class Used:
 
     @classmethod
     def by(cls, trace: Trace) -> Used:
-        """What a run took; calls that reported nothing count as calls alone."""
-        spent = trace.bill.members.values()
-        tokens = sum((usage.input_tokens or 0) + (usage.output_tokens or 0) for usage in spent)
-        return cls(calls=sum(usage.calls for usage in spent), tokens=tokens, usd=trace.bill.known_usd)
+        """What a run took. Of calls that reported nothing, cut streams among them, what their texts make probable is
+        counted: a budget that can be passed by hanging up would be none."""
+        total = trace.bill.total
+        if total.input_tokens is not None and total.output_tokens is not None and total.cost_usd is not None:
+            return cls(calls=total.calls, tokens=total.input_tokens + total.output_tokens, usd=total.cost_usd)
+        prices = {card.name: card.price for card in trace.started.cards}
+        guesses = [_guessed(call, trace, prices[call.member]) for call in trace.of(CallStarted)]
+        return cls(calls=total.calls, tokens=sum(n for n, _ in guesses), usd=sum(usd for _, usd in guesses))
 
     @classmethod
     def read(cls, value: Json) -> Used:
@@ -64,6 +69,22 @@ class Used:
 
 
 _WHEN: Mapping[str, str] = {"ever": "", "day": " of this day (UTC)", "month": " of this month (UTC)"}
+
+
+def _guessed(started: CallStarted, trace: Trace, price: Price | None) -> tuple[int, float]:
+    """Tokens and USD of one call: what was reported, else what its texts make probable. A price nobody knows is 0."""
+    outcome = trace.calls[started.call].outcome
+    spent = outcome.usage if outcome is not None else Usage(1, None, None, None)
+    tokens_in, tokens_out = spent.input_tokens, spent.output_tokens
+    if tokens_in is None:
+        tokens_in = guess_tokens(started.request or trace.started.request, started.texts or ()) if spent.calls else 0
+    if tokens_out is None:
+        chars = outcome.written_chars if isinstance(outcome, Failure) else len(getattr(outcome, "text", ""))
+        tokens_out = -(-chars // BYTES_A_TOKEN)
+    usd = spent.cost_usd
+    if usd is None:
+        usd = (price.cost_usd(tokens_in, tokens_out) or 0.0) if price is not None else 0.0
+    return tokens_in + tokens_out, usd
 
 
 class Account:
@@ -91,11 +112,12 @@ class Account:
             self._left = float(key.requests_per_minute or 0)
         self.key = key
 
-    def enter(self) -> None:
-        """Afterwards one more request counts. Raises `Refusal` (429) where something is used up."""
+    def enter(self, *, spends: bool = True) -> None:
+        """Afterwards one more request counts. Raises `Refusal` (429) where something is used up: of a request that
+        `spends` nothing, the rate."""
         self._turn()
         self._asked_s = time.monotonic()
-        if any(used >= most for used, most in self._bounds()):
+        if spends and any(used >= most for used, most in self._bounds()):
             raise self._used_up()
         if (wait_s := self._wait_s()) > 0:
             said = f"this key may ask {self.key.requests_per_minute} times a minute"

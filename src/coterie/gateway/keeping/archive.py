@@ -30,18 +30,24 @@ EVENT_CHARS = 200
 class Archive:
     """Runs, found from the moment their answer is there.
 
-    Where the store keeps texts they are written to it a little
-    later (`write`), so that no request waits for a disk; until then, and everywhere else, they lie in memory, the
-    newest thousand, or as many as take 64 MiB. What is not written yet stands in a journal as well, which outlives a
+    Traces lie in memory, the newest thousand, or as many as take 64 MiB. To a store they are written a little later
+    (`write`), so that no request waits for a disk: whole where it keeps texts, and else who made which run, so that
+    another process can take feedback on it. What is not written yet stands in a journal as well, which outlives a
     process that is killed.
     """
 
     def __init__(
-        self, keep_h: float | None, journal: Journal | None = None, clock: Callable[[], float] = time.time
+        self,
+        keep_h: float | None,
+        journal: Journal | None = None,
+        *,
+        texts: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`journal` lies beside a store that keeps texts; there is none otherwise."""
+        """`journal` lies beside a store, and is left out without one; `texts` says whether that keeps texts."""
         self.keep_s = None if keep_h is None else keep_h * HOUR_S
         self._journal = journal
+        self._texts = texts
         self._clock = clock
         self._recent = MemoryRuns()
         self._unwritten: deque[KeptRun] = deque()
@@ -52,16 +58,14 @@ class Archive:
 
     @property
     def durable(self) -> bool:
-        """True where the store keeps texts, and so runs."""
+        """True where there is a store."""
         return self._journal is not None
 
     @classmethod
     def of(cls, config: Config) -> Archive:
         """As the configuration wants it."""
-        store = config.store
-        return cls(
-            config.gateway.keep_runs_h, Journal(store.beside) if store is not None and store.keep_texts else None
-        )
+        keep_h, store = config.gateway.keep_runs_h, config.store
+        return cls(keep_h) if store is None else cls(keep_h, Journal(store.beside), texts=store.keep_texts)
 
     def keep(self, trace: Trace, scope: str) -> None:
         """Afterwards the run is found by whoever made it, and outlives this process if runs are written."""
@@ -83,12 +87,7 @@ class Archive:
         self._recent.add(run)
         if self._journal is None:
             return
-        try:
-            lines = tuple(run.lines())
-        except Exception as error:  # a trace that cannot be written must not cost the answer
-            log.error("the trace of %s cannot be kept: %s", run.id, type(error).__name__)
-            return
-        run = replace(run, lines=lambda: lines)  # written out once, for the journal and for the store
+        run = self._to_write(run)
         self._journal.add(run)
         self._unwritten.append(run)
         self._unwritten_chars += run.chars
@@ -96,8 +95,18 @@ class Archive:
             self._unwritten_chars -= self._unwritten.popleft().chars
             self.lost += 1
 
+    def _to_write(self, run: KeptRun) -> KeptRun:
+        """The run as the store is to have it, written out once for the journal and for the store."""
+        lines: tuple[str, ...] = ()
+        try:
+            lines = tuple(run.lines()) if self._texts else ()
+        except Exception as error:  # a trace that cannot be written must not cost the answer
+            log.error("the trace of %s cannot be kept: %s", run.id, type(error).__name__)
+        return replace(run, lines=lambda: lines, chars=run.chars if lines else EVENT_CHARS)
+
     async def find(self, run: str, scope: str, runs: Runs | None) -> KeptRun | None:
-        """The run, where it is of that scope. `runs`: the store's. Raises `StoreError`."""
+        """The run, where it is of that scope; it has no lines where its trace is not at hand. `runs`: the store's.
+        Raises `StoreError`."""
         if self.keep_s is None:
             return None
         since = self._clock() - self.keep_s

@@ -77,7 +77,7 @@ class Hears:
         if said.correction is not None and service.config.store is not None and not service.config.store.keep_texts:
             why = "a correction is a text, and this gateway keeps none (store.keep_texts)"
             raise Refusal(400, why, code="texts_not_kept", param="correction")
-        service.keys.enter(caller)
+        service.keys.enter(caller, spends=False)
         run = run_id(asked.id)
         try:
             await self._check_known(service, run, caller.id)

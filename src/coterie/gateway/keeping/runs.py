@@ -46,6 +46,9 @@ class Runs:
         """The trace as one document, or as the lines of a trace file where the client accepts those."""
         caller = self.desk.service.keys.admit(request.headers)
         found = await self.find(request.path_params["id"], caller.id)
+        if not any(found.lines()):
+            said = "the trace of this run lies in another process, or went with it: only store.keep_texts keeps traces"
+            raise Refusal(404, said, code="run_not_found", param="id")
         if JSON_LINES in request.headers.get("accept", ""):
             from starlette.responses import Response
 

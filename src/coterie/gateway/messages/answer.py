@@ -41,7 +41,7 @@ def message(id_: str, model: str) -> dict[str, Json]:
 
 def whole(answer: Answer, model: str) -> dict[str, Json]:
     """The message that `answer` is. Raises `Refusal` where it calls a tool with what is no JSON object."""
-    text = sound(answer.text)
+    text = sound(answer.text) + completions.refusal(answer)
     content: list[dict[str, Json]] = [{"type": "text", "text": text}] if text else []
     return {
         **message(message_id(answer.id), model),
@@ -59,7 +59,7 @@ def tools_used(answer: Answer) -> Iterator[dict[str, Json]]:
     endpoint's mistake, and a client given half of it would act on it.
     """
     for call in completions.tool_calls(answer):
-        function = call["function"]
+        function = call.get("function") or {}
         wanted = _object(function.get("arguments") or "{}")
         if wanted is not None and function.get("name"):
             yield {"type": "tool_use", "id": call["id"], "name": function["name"], "input": wanted}
@@ -80,6 +80,8 @@ def ending(answer: Answer | None) -> dict[str, Json]:
     """Why the message ends. Which stop sequence ended it, endpoints of chat do not say, nor whether one did."""
     if answer is None:
         return {"stop_reason": None, "stop_sequence": None}
+    if answer.candidate.refusal:
+        return {"stop_reason": "refusal", "stop_sequence": None}
     reason = _STOP_REASONS[completions.finish_reason(answer)]
     if reason == "end_turn" and answer.candidate.tool_calls:  # some endpoints say "stop" there
         reason = "tool_use"

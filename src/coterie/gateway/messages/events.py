@@ -42,6 +42,8 @@ class MessageWriter:
     def closing(self, answer: Answer) -> Iterator[bytes]:
         """Raises `Refusal` where the answer calls a tool with what is no JSON object."""
         tools = list(messages_answer.tools_used(answer))
+        if refusal := completions.refusal(answer):
+            yield from self.text(refusal)
         if self.said:
             yield _stop(0)
         for index, block in enumerate(tools, start=int(self.said)):

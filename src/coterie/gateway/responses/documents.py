@@ -106,22 +106,25 @@ def _bare(run: str) -> str:
 
 
 def output(answer: Answer, *, spoken: bool = False) -> list[dict[str, Json]]:
-    """The items of `answer`: its text, where it has any or calls nothing, and the functions that it calls.
+    """The items of `answer`: its text or refusal, where it has any or calls nothing, and the functions that it calls.
 
     `spoken` is true where a message was begun already, which then stands there whatever came of it.
     """
     calls = completions.tool_calls(answer)
     status = "incomplete" if completions.finish_reason(answer) in _CUT_SHORT else "completed"
     items = [_call(answer.id, n, call, status) for n, call in enumerate(calls)]
-    if answer.text or spoken or not calls:
-        items.insert(0, _message(answer, status))
+    if answer.text or answer.candidate.refusal or spoken or not calls:
+        items.insert(0, _message(answer, status, spoken))
     return items
 
 
-def _message(answer: Answer, status: str) -> dict[str, Json]:
-    probabilities = completions.logprobs(answer)
-    part = text_part(sound(answer.text), probabilities["content"] if probabilities else ())
-    return message(answer.id, status, [part])
+def _message(answer: Answer, status: str, spoken: bool) -> dict[str, Json]:
+    refusal = completions.refusal(answer)
+    parts = [refusal_part(refusal)] if refusal else []
+    if answer.text or spoken or not refusal:
+        probabilities = completions.logprobs(answer)
+        parts.insert(0, text_part(sound(answer.text), probabilities["content"] if probabilities else ()))
+    return message(answer.id, status, parts)
 
 
 def message(run: str, status: str, parts: Sequence[Json]) -> dict[str, Json]:
@@ -130,6 +133,10 @@ def message(run: str, status: str, parts: Sequence[Json]) -> dict[str, Json]:
 
 def text_part(text: str, logprobs: Sequence[Json] = ()) -> dict[str, Json]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+
+
+def refusal_part(refusal: str) -> dict[str, Json]:
+    return {"type": "refusal", "refusal": refusal}
 
 
 def _call(run: str, n: int, call: Mapping[str, Json], status: str) -> dict[str, Json]:

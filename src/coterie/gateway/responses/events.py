@@ -16,13 +16,14 @@ from coterie.types import Json
 
 @dataclass
 class ResponsesWriter:
-    """Writes one response. A text is the first item, at index 0; functions that are called come after it, whole."""
+    """Writes one response. A text is the first item, at index 0, and so is a refusal; functions that are called come
+    after it, whole."""
 
     documents: Documents
     run: str = ""
     """Empty until the response was begun."""
     speaking: bool = False
-    """True once the message was begun."""
+    """True once the message and its text were begun."""
     written: int = 0
     """Events so far, which is the next one's number."""
 
@@ -35,7 +36,7 @@ class ResponsesWriter:
     def text(self, piece: str) -> Iterator[bytes]:
         if not self.speaking:
             yield from self._speak()
-        yield self._of_text("response.output_text.delta", delta=piece, logprobs=[])
+        yield self._of_part("response.output_text.delta", 0, delta=piece, logprobs=[])
 
     def closing(self, answer: Answer) -> Iterator[bytes]:
         items = documents.output(answer, spoken=self.speaking)
@@ -64,18 +65,31 @@ class ResponsesWriter:
 
     def _speak(self) -> Iterator[bytes]:
         self.speaking = True
+        yield self._begun()
+        yield self._of_part("response.content_part.added", 0, part=documents.text_part(""))
+
+    def _begun(self) -> bytes:
         message = documents.message(self.run, "in_progress", [])
-        yield self._event("response.output_item.added", output_index=0, item=message)
-        yield self._of_text("response.content_part.added", part=documents.text_part(""))
+        return self._event("response.output_item.added", output_index=0, item=message)
 
     def _message(self, item: Mapping[str, Json]) -> Iterator[bytes]:
-        """Its end. Log-probabilities are known once it is written: they stand here, and in no delta."""
+        """Its end."""
+        parts = item["content"]
         if not self.speaking:
-            yield from self._speak()
-        (part,) = item["content"]
-        yield self._of_text("response.output_text.done", text=part["text"], logprobs=part["logprobs"])
-        yield self._of_text("response.content_part.done", part=part)
+            yield from [self._begun()] if parts[0]["type"] == "refusal" else self._speak()
+        for place, part in enumerate(parts):
+            yield from (self._refusal if part["type"] == "refusal" else self._text_end)(place, part)
+            yield self._of_part("response.content_part.done", place, part=part)
         yield self._event("response.output_item.done", output_index=0, item=item)
+
+    def _text_end(self, place: int, part: Mapping[str, Json]) -> Iterator[bytes]:
+        """Log-probabilities are known once the text is written: they stand here, and in no delta."""
+        yield self._of_part("response.output_text.done", place, text=part["text"], logprobs=part["logprobs"])
+
+    def _refusal(self, place: int, part: Mapping[str, Json]) -> Iterator[bytes]:
+        yield self._of_part("response.content_part.added", place, part=documents.refusal_part(""))
+        yield self._of_part("response.refusal.delta", place, delta=part["refusal"])
+        yield self._of_part("response.refusal.done", place, refusal=part["refusal"])
 
     def _call(self, index: int, item: Mapping[str, Json]) -> Iterator[bytes]:
         begun = {**item, "status": "in_progress", "arguments": ""}
@@ -88,9 +102,9 @@ class ResponsesWriter:
         )
         yield self._event("response.output_item.done", output_index=index, item=item)
 
-    def _of_text(self, kind: str, **more: Json) -> bytes:
-        place = {"item_id": documents.message_id(self.run), "output_index": 0, "content_index": 0}
-        return self._event(kind, **place, **more)
+    def _of_part(self, kind: str, place: int, **more: Json) -> bytes:
+        where = {"item_id": documents.message_id(self.run), "output_index": 0, "content_index": place}
+        return self._event(kind, **where, **more)
 
     def _event(self, kind: str, **more: Json) -> bytes:
         said = {"type": kind, "sequence_number": self.written, **more}

@@ -95,13 +95,21 @@ class OutputText(TypedDict):
     logprobs: list[Token]
 
 
+class OutputRefusal(TypedDict):
+    """What a member that answers alone said instead of an answer."""
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    type: Literal["refusal"]
+    refusal: str
+
+
 class OutputMessage(TypedDict):
     __pydantic_config__ = CLOSED  # type: ignore[misc]
     id: str
     type: Literal["message"]
     role: Literal["assistant"]
     status: Literal["in_progress", "completed", "incomplete"]
-    content: list[OutputText]
+    content: list[OutputText | OutputRefusal]
 
 
 class OutputCall(TypedDict):
@@ -207,7 +215,7 @@ class PartEvent(TypedDict):
     item_id: str
     output_index: int
     content_index: int
-    part: OutputText
+    part: OutputText | OutputRefusal
 
 
 class TextEvent(TypedDict):
@@ -220,6 +228,17 @@ class TextEvent(TypedDict):
     logprobs: list[Token]
     delta: NotRequired[str]
     text: NotRequired[str]
+
+
+class RefusalEvent(TypedDict):
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+    type: Literal["response.refusal.delta", "response.refusal.done"]
+    sequence_number: int
+    item_id: str
+    output_index: int
+    content_index: int
+    delta: NotRequired[str]
+    refusal: NotRequired[str]
 
 
 class ArgumentsEvent(TypedDict):
@@ -255,7 +274,7 @@ OPERATION = Operation(
             "The response: whole, or with `stream: true` as numbered events, of which the last says how it ended.",
             {JSON: ResponseDocument},
             ON_ANSWERS,
-            (ResponseEvent, ItemEvent, PartEvent, TextEvent, ArgumentsEvent, ErrorEvent),
+            (ResponseEvent, ItemEvent, PartEvent, TextEvent, RefusalEvent, ArgumentsEvent, ErrorEvent),
         )
     },
     READING | ASKING,

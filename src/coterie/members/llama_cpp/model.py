@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from coterie.errors import MemberError
+from coterie.members.llama_cpp import schema_size
 from coterie.members.llama_cpp.context import Context, Stopped
 from coterie.members.llama_cpp.engine import LlamaEngine
 from coterie.members.llama_cpp.prompt import Form, Prompt
@@ -27,6 +28,10 @@ PASSED_THROUGH = (
     *("dry_multiplier", "mirostat", "mirostat_tau", "mirostat_eta", "logit_bias", "ignore_eos"),
 )
 """Of a request's extra parameters, those of llama.cpp's samplers."""
+
+
+SEEDS = 2**32 - 1
+"""The library takes seeds below this, and draws one of its own for the number itself; others are folded into them."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class LlamaCppModel:
 
     async def generate(self, request: Request, emit: Emit | None) -> Completion:
         """The text for `request`. Raises `MemberError`: too long, blank, or refused by the engine."""
+        if request.schema is not None:
+            schema_size.check(request.schema)
         prompt = await self.prompt(request)
         reply = Reply(
             trim=bool(prompt.lead),
@@ -144,7 +151,7 @@ class LlamaCppModel:
         wanted: dict[str, Json] = {
             "temperature": own.temperature if asked.temperature is None else asked.temperature,
             "top_p": asked.top_p,
-            "seed": asked.seed,
+            "seed": None if asked.seed is None else asked.seed % SEEDS,
             "json_schema": request.schema,
             # The engine counts alternatives with the chosen token, so that 0 would switch them off.
             "n_probs": None if asked.top_logprobs is None else max(1, asked.top_logprobs),
@@ -152,8 +159,9 @@ class LlamaCppModel:
         body = {key: asked.extra[key] for key in PASSED_THROUGH if key in asked.extra}
         body |= {key: value for key, value in wanted.items() if value is not None}
         body["prompt"] = list(prompt.tokens)
-        body["max_tokens"] = own.max_tokens if asked.max_tokens is None else asked.max_tokens
-        body["stop"] = [*asked.stop, *prompt.stop]
+        most = own.max_tokens if asked.max_tokens is None else asked.max_tokens
+        body["max_tokens"] = None if most is None else min(most, self.engine.spec.context_tokens)
+        body["stop"] = [stop for stop in (*asked.stop, *prompt.stop) if stop]
         return body
 
 
@@ -172,7 +180,8 @@ def _require_json(request: Request, completion: Completion) -> None:
             return
     raise MemberError(
         f"the answer is no JSON, so llama.cpp cannot use the schema {dict(request.schema)!r}: is it valid?",
-        FailureKind.MALFORMED,
+        FailureKind.HTTP,  # a schema is the request's: it says nothing of the engine
+        status=400,
         usage=completion.usage,
     )
 

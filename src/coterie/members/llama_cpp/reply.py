@@ -146,8 +146,10 @@ def _clamped(logprob: float | None) -> float:
 def _refusal(error: Mapping[str, Json]) -> MemberError:
     if "n_prompt_tokens" in error:
         return too_long(int(error["n_prompt_tokens"]), int(error["n_ctx"]))
-    kind = FailureKind.UNAVAILABLE if error.get("code") == 400 else FailureKind.INTERNAL
-    return MemberError(f"llama.cpp refused the request: {error.get('message')!r}", kind)
+    said = f"llama.cpp refused the request: {error.get('message')!r}"
+    if error.get("code") == 400:
+        return MemberError(said, FailureKind.HTTP, status=400, usage=Usage())
+    return MemberError(said, FailureKind.INTERNAL)
 
 
 def too_long(tokens: int, context_tokens: int) -> MemberError:
@@ -155,5 +157,7 @@ def too_long(tokens: int, context_tokens: int) -> MemberError:
     return MemberError(
         f"the prompt has {tokens} tokens and the context {context_tokens}: shorten the conversation, or give the "
         "member more context_tokens",
-        FailureKind.UNAVAILABLE,
+        FailureKind.HTTP,
+        status=400,
+        usage=Usage(),
     )

@@ -39,6 +39,12 @@ MOST_VALUES = 201
 FEWEST = 20
 """Requests on each side, below which nothing is fitted."""
 
+SHARE_TOLERANCE = 0.05
+"""How far from the wanted share of calls, on either side, a share is still the wanted one."""
+
+ROUNDING = 1e-9
+"""Of a figure: what summing in another order may change of it."""
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -104,6 +110,12 @@ class Achieved:
     """Without the requests whose cost is unknown, which it counts."""
     quality: Estimate
     """Mean score, without the requests whose score is unknown."""
+    best: str
+    """The single member with the highest mean score on the requests on which every score is known; "" for none."""
+    best_quality: float
+    """That mean score; NaN for none."""
+    drop: Estimate
+    """How much less than `best_quality`, relatively, on the same requests: paired, below 0 where it is more."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +130,20 @@ class Calibrated:
     checked: Achieved
     """On the requests set aside."""
     wanted: float
-    """The aim in numbers: a share, USD, a score."""
+    """The aim in numbers, on the requests set aside: a share, USD, a score."""
+    figure: Estimate
+    """Of the requests set aside, what the aim is about: a share, USD, a score, a relative drop."""
     held: bool | None
-    """True where the interval of what was checked holds what is wanted, or is better; ``None`` if nothing is known."""
+    """True where the whole interval of `figure` is as wanted, False where none of it is, ``None`` where that cannot be
+    told: the interval reaches across, or there is none."""
+
+    @property
+    def word(self) -> str:
+        """What became of the aim on the requests set aside."""
+        return _WORDS[self.held]
+
+
+_WORDS: Mapping[bool | None, str] = {True: "held", False: "missed", None: "cannot tell"}
 
 
 def calibrate(
@@ -148,18 +171,21 @@ def calibrate(
             f"{len(traffic.prompts)} requests are too few to calibrate on: {FEWEST} different ones must be on each side"
         )
     fit, check = traffic.rows(learned), traffic.rows(aside)
+    _check_known(fit, aim)
     wanted = _wanted(fit, aim)
     setting = SETTING[type(decision)]
     value = _short(fit, decision, _chosen(fit, decision, aim, wanted, watch))
     made = _with(decision, value)
     fitted, checked = (achieved(side, made, bootstrap) for side in (fit, check))
-    return Calibrated(made, setting, value, fitted, checked, wanted, _held(checked, aim, wanted))
+    figure = _figure(checked, aim)
+    return Calibrated(made, setting, value, fitted, checked, _wanted(check, aim), figure, _held(figure, aim))
 
 
 def achieved(traffic: Traffic, decision: Tunable, bootstrap: Bootstrap = Bootstrap()) -> Achieved:  # noqa: B008
     """What a decision does to requests, with intervals over requests."""
     chosen = _choices(traffic, decision)
     at = (np.arange(len(chosen)), chosen)
+    best, best_quality = _best_single(traffic)
     return Achieved(
         {
             name: estimate(list((chosen == n).astype(float)), bootstrap=bootstrap)
@@ -167,6 +193,9 @@ def achieved(traffic: Traffic, decision: Tunable, bootstrap: Bootstrap = Bootstr
         },
         estimate([None if np.isnan(cost) else float(cost) for cost in traffic.costs_usd[at]], bootstrap=bootstrap),
         estimate([None if np.isnan(score) else float(score) for score in traffic.scores[at]], bootstrap=bootstrap),
+        best,
+        best_quality,
+        _drop(traffic, traffic.scores[at], best, bootstrap),
     )
 
 
@@ -214,7 +243,7 @@ def _closest(rows: Floats, shares: Floats, wanted: float) -> float:
 
 def _best_within(rows: Floats, usd: float) -> float:
     """The setting with the most quality, known or else expected, that costs at most `usd`; of equals the cheaper."""
-    within = rows[rows[:, 2] <= usd]
+    within = rows[rows[:, 2] <= usd * (1.0 + ROUNDING)]
     if not len(within):
         least = np.nanmin(rows[:, 2]) if not np.isnan(rows[:, 2]).all() else np.nan
         raise ConfigError(
@@ -226,7 +255,7 @@ def _best_within(rows: Floats, usd: float) -> float:
 
 
 def _cheapest_with(rows: Floats, quality: float) -> float:
-    enough = rows[rows[:, 3] >= quality]
+    enough = rows[rows[:, 3] >= quality - ROUNDING * abs(quality)]
     if not len(enough):
         raise ConfigError(f"no setting reaches a mean score of {quality:.4g}: the most is {np.nanmax(rows[:, 3]):.4g}")
     if np.isnan(enough[:, 2]).any():
@@ -234,22 +263,62 @@ def _cheapest_with(rows: Floats, quality: float) -> float:
     return float(enough[enough[:, 2].argmin(), 0])
 
 
+def _check_known(traffic: Traffic, aim: Aim) -> None:
+    """Raises `ConfigError` for an aim that this traffic has nothing to say of."""
+    if aim.share is not None and aim.share[0] not in traffic.members:
+        raise ConfigError(f"{aim.share[0]!r} is not among the members {list(traffic.members)!r}")
+    if aim.quality is None and aim.drop is None:
+        return
+    best, quality = _best_single(traffic)
+    if not best:
+        raise ConfigError("a wanted quality needs outcomes in which the score of every member is known")
+    if aim.drop is not None and quality <= 0.0:
+        raise ConfigError(
+            f"a drop is a share of the best member's mean score, and that of {best!r} is {quality:.4g}: "
+            "name the mean score that is wanted (--quality)"
+        )
+
+
 def _wanted(traffic: Traffic, aim: Aim) -> float:
-    """The aim in numbers."""
+    """The aim in numbers; for a drop the score that it leaves of the best single member's on this traffic."""
     if aim.share is not None:
-        member, share = aim.share
-        if member not in traffic.members:
-            raise ConfigError(f"{member!r} is not among the members {list(traffic.members)!r}")
-        return share
+        return aim.share[1]
     if aim.mean_usd is not None:
         return aim.mean_usd
-    if np.isnan(traffic.scores).any(axis=1).all():
-        raise ConfigError("a wanted quality needs outcomes in which the score of every member is known")
     if aim.quality is not None:
         return aim.quality
-    complete = traffic.scores[~np.isnan(traffic.scores).any(axis=1)]
     assert aim.drop is not None  # noqa: S101 - `Aim` has looked
-    return float((1.0 - aim.drop) * complete.mean(axis=0).max())
+    return (1.0 - aim.drop) * _best_single(traffic)[1]
+
+
+def _best_single(traffic: Traffic) -> tuple[str, float]:
+    """The member with the highest mean score where every score is known, and that mean; "" and NaN where none is."""
+    complete = traffic.scores[_complete(traffic)]
+    if not len(complete):
+        return "", np.nan
+    means = complete.mean(axis=0)
+    return traffic.members[int(means.argmax())], float(means.max())
+
+
+def _complete(traffic: Traffic) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = np.logical_not(np.isnan(traffic.scores).any(axis=1))
+    return known
+
+
+def _drop(traffic: Traffic, scores: Floats, best: str, bootstrap: Bootstrap) -> Estimate:
+    """How much less the scores are on average than the best single member's; no value where its mean is 0 or less."""
+    if not best:
+        return estimate([], bootstrap=bootstrap)
+    known = _complete(traffic)
+    single = traffic.scores[:, traffic.members.index(best)]
+    pairs = [(float(a), float(b)) for a, b in zip(scores[known], single[known], strict=True)]
+    return estimate(pairs, _relative_loss, bootstrap)
+
+
+def _relative_loss(samples: Floats) -> Floats:
+    ours, best = samples[..., 0].mean(axis=1), samples[..., 1].mean(axis=1)
+    loss: Floats = np.where(best > 0.0, 1.0 - ours / best, np.nan)
+    return loss
 
 
 # ---- settings to try --------------------------------------------------------------------------
@@ -332,12 +401,32 @@ def _halves(prompts: Sequence[str]) -> tuple[list[int], list[int]]:
     return sides
 
 
-def _held(checked: Achieved, aim: Aim, wanted: float) -> bool | None:
-    figure: Any = (
-        checked.shares[aim.share[0]] if aim.share else checked.quality if aim.mean_usd is None else checked.mean_usd
-    )
+def _figure(checked: Achieved, aim: Aim) -> Estimate:
+    """What the aim is about."""
+    if aim.share is not None:
+        return checked.shares[aim.share[0]]
+    if aim.mean_usd is not None:
+        return checked.mean_usd
+    return checked.quality if aim.quality is not None else checked.drop
+
+
+def _held(figure: Estimate, aim: Aim) -> bool | None:
+    """Whether all of the interval lies where the aim wants it, or none of it."""
     if figure.low is None or figure.high is None:
         return None
+    low, high = _range(aim)
+    slack = ROUNDING * max(abs(figure.low), abs(figure.high))
+    if low - slack <= figure.low and figure.high <= high + slack:
+        return True
+    return False if figure.high < low - slack or figure.low > high + slack else None
+
+
+def _range(aim: Aim) -> tuple[float, float]:
+    """Where the aim wants the figure."""
     if aim.share is not None:
-        return bool(figure.low <= wanted <= figure.high)
-    return bool(figure.low <= wanted if aim.mean_usd is not None else figure.high >= wanted)
+        return aim.share[1] - SHARE_TOLERANCE, aim.share[1] + SHARE_TOLERANCE
+    if aim.quality is not None:
+        return aim.quality, np.inf
+    most = aim.mean_usd if aim.mean_usd is not None else aim.drop
+    assert most is not None  # noqa: S101 - `Aim` has looked
+    return -np.inf, most
