@@ -140,7 +140,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("where", commands())
 def test_every_command_is_one_of_ours_and_reads_the_same_file(where: str) -> None:
     read = parsed(commands()[where])
-    assert (read["config"] if "config" in read else read["file"]) == Path("/etc/coterie/coterie.yaml")
+    assert (read["config"] or read["file"]) == Path("/etc/coterie/coterie.yaml")
 
 
 def test_they_tell_the_server_to_reload_with_the_signal_it_hears() -> None:

@@ -82,7 +82,7 @@ def test_a_last_question_that_is_too_long_is_refused_by_the_member_itself() -> N
             with pytest.raises(Exception, match="none of 2 members answered") as caught:
                 await committee.aask(history(5, "word " * 1000))
             failures = caught.value.failures  # type: ignore[attr-defined]
-            assert {failure.kind for failure in failures} == {FailureKind.UNAVAILABLE}
+            assert {failure.kind for failure in failures} == {FailureKind.HTTP}
             assert all("shorten the conversation" in failure.error for failure in failures)
 
     asyncio.run(main())
