@@ -204,6 +204,15 @@ class Card:
 # ---- what came back ---------------------------------------------------------------------------
 
 
+def is_json(text: str) -> bool:
+    """True for the whole text of one JSON value."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def encodable(text: str) -> bool:
     """False for text with half a character in it (a lone surrogate), which no UTF-8 can hold."""
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from coterie.config import ApiKey
 from coterie.gateway.keeping.accounts import Accounts, Used
-from coterie.gateway.keeping.ledger import Ledger
+from coterie.gateway.keeping.ledger import PAGE_BYTES, Ledger
 from coterie.gateway.keys import hashed
 from coterie.store import MemoryStore
 
@@ -84,6 +84,19 @@ def test_another_configuration_goes_on_in_the_same_ledger(tmp_path: Path) -> Non
     ledger.close(keep=True)
     third = heir(tmp_path, TEA, LONG)
     assert (third["tea"].untold, third[LONG.id].untold) == (SPENT, Used(calls=1))
+
+
+def test_a_page_of_which_a_full_disk_took_half_is_left_out(tmp_path: Path) -> None:
+    killed, ledger = begun(tmp_path, TEA, LONG)
+    killed[LONG.id].book(SPENT)
+    killed["tea"].book(SPENT)
+    ledger.close(keep=True)
+    [file] = tmp_path.iterdir()
+    raw = file.read_bytes()
+    file.write_bytes(raw[:30].ljust(PAGE_BYTES) + raw[PAGE_BYTES:])
+    second = heir(tmp_path, TEA, LONG)
+    assert (second["tea"].untold, second[LONG.id].untold) == (Used(), SPENT)
+    assert not file.exists()
 
 
 def test_without_a_store_there_is_none() -> None:

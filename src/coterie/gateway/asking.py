@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import AsyncGenerator
@@ -23,6 +22,7 @@ from coterie.gateway.visit import Visit
 from coterie.members.choices import SIBLINGS
 from coterie.run import StreamItem
 from coterie.trace import Trace
+from coterie.types import is_json
 
 log = logging.getLogger("coterie.gateway")
 
@@ -112,7 +112,5 @@ def check_json(answer: Answer) -> None:
     """Raises `Refusal` for an answer that was to be JSON and is none; one that was cut short says so itself."""
     if answer.candidate.tool_calls or answer.candidate.refusal or completions.finish_reason(answer) != "stop":
         return
-    try:
-        json.loads(answer.text)
-    except (ValueError, RecursionError):
-        raise Refusal(502, "the answer was to be JSON and is none", code="invalid_answer", spent=True) from None
+    if not is_json(answer.text):
+        raise Refusal(502, "the answer was to be JSON and is none", code="invalid_answer", spent=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from coterie.types import Json
+from coterie.types import Json, is_json
 
 _KINDS = ("function", "custom")
 """What stands in a call under its own type, and has a name."""
@@ -65,17 +65,9 @@ def _begins(call: Mapping[str, Json], piece: Mapping[str, Json]) -> bool:
         return bool(id_ != before)
     had, said = call.get("function") or {}, piece.get("function") or {}
     name = said.get("name")
-    if not name or not _whole(had.get("arguments") or ""):
+    if not name or not is_json(had.get("arguments") or ""):
         return False
     return name != had.get("name") or bool((said.get("arguments") or "").strip())
-
-
-def _whole(arguments: str) -> bool:
-    try:
-        json.loads(arguments)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _grow(call: dict[str, Json], piece: Mapping[str, Json]) -> None:

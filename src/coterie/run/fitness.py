@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from coterie.types import Completion, FailureKind, Json, Request
+from coterie.types import Completion, FailureKind, Json, Request, is_json
 
 Unfit = tuple[str, FailureKind]
 """Why it cannot, in words and by kind."""
@@ -20,9 +18,9 @@ def unfit(written: Completion, request: Request, *, alone: bool) -> Unfit | None
         return "an empty answer", FailureKind.EMPTY
     if alone:
         return None
-    if any(not _is_json(arguments) for arguments in map(_arguments, written.tool_calls)):
+    if any(not is_json(arguments) for arguments in map(_arguments, written.tool_calls)):
         return "it calls a tool with what is no JSON", FailureKind.MALFORMED
-    if request.schema is not None and not written.tool_calls and not _is_json(written.text):
+    if request.schema is not None and not written.tool_calls and not is_json(written.text):
         return "its answer was to be JSON and is none", FailureKind.MALFORMED
     return None
 
@@ -32,11 +30,3 @@ def _arguments(call: Json) -> str:
     function = call.get("function") if isinstance(call, dict) else None
     arguments = function.get("arguments") if isinstance(function, dict) else None
     return arguments if isinstance(arguments, str) and arguments.strip() else "{}"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -121,8 +121,8 @@ class LiveRun:
         """Of the request that members were asked last."""
         self._aim: tuple[Aim, tuple[str, ...]] | None = None
         """In the view a judge is handed: what its judgements are wanted for, and the ids of all candidates."""
-        self._hears_refusals = False
-        """True in the view in which one member alone answers: that it refuses is its answer then."""
+        self._alone = False
+        """True in the view in which one member answers alone: whatever it says is the answer, a refusal too."""
         self._answers = False
         """True in the view a fuser is handed: what it composes is the answer."""
         self.ledger = Ledger(limits, channel)
@@ -220,7 +220,7 @@ class LiveRun:
 
     async def reply(self, member: str, request: Request) -> Candidate | Failure:
         view = self._view()
-        view._answers = view._hears_refusals = True
+        view._answers = view._alone = True
         return await view._written(self.ledger.id("c"), member, request, ())
 
     # ---- routers say --------------------------------------------------------------------------
@@ -295,7 +295,7 @@ class LiveRun:
         """What a member wrote as a candidate, where it can be one."""
         if isinstance(outcome, Failure):
             return outcome
-        if (why := unfit(outcome, request, alone=self._hears_refusals)) is not None:
+        if (why := unfit(outcome, request, alone=self._alone)) is not None:
             return self.ledger.fail(Failure(outcome.member, *why, stage), silent=True)
         said = (outcome.tool_calls, outcome.refusal)
         return self._offer(Candidate(id_, outcome.member, outcome.text, parents, outcome.call, *said))
@@ -317,7 +317,7 @@ class LiveRun:
             outcome = await self._call(call, member, request, stage, needs, generate, emit=emit)
             if isinstance(outcome, Completion) and self._cache is not None:
                 self._cache.put(member, request, outcome)
-        if isinstance(outcome, Completion) and outcome.declined and not self._hears_refusals:
+        if isinstance(outcome, Completion) and outcome.declined and not self._alone:
             outcome = self.ledger.fail(_declined(outcome, stage), silent=True)
         if emit is not None:
             emit.end(outcome)

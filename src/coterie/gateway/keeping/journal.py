@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from coterie.gateway.keeping.left_behind import LeftBehind
-from coterie.types import KeptRun
+from coterie.types import KeptRun, is_json
 
 SUFFIX = ".runs"
 
@@ -47,7 +47,7 @@ class Journal:
         """The runs in the journals of processes that have ended, and in no other any more once all were taken."""
         for raw in self._files.take():
             *whole, _ = raw.decode("utf-8", "replace").split("\n\n")  # the last may have been cut off
-            yield from map(_read, whole)
+            yield from (_read(entry) for entry in whole if is_json(entry.partition("\n")[0]))
 
     def close(self, *, keep: bool) -> None:
         """Afterwards the file is gone, or left to the next process."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coterie.gateway.keeping.left_behind import LeftBehind
-from coterie.types import Json
+from coterie.types import Json, is_json
 
 PAGE_BYTES = 2048
 """Of each account: an id of 100 characters in the longest spelling of JSON, a period and four numbers."""
@@ -64,6 +64,7 @@ class Page:
 
 def _pages(raw: bytes) -> Iterator[tuple[str, Mapping[str, Json]]]:
     for at in range(0, len(raw), PAGE_BYTES):
-        if line := raw[at : at + PAGE_BYTES].strip(b" \0"):
+        line = raw[at : at + PAGE_BYTES].strip(b" \0")
+        if is_json(line.decode("utf-8", "replace")):  # a full disk may have taken half of one, or there is none
             page = json.loads(line)
             yield page["place"], page["untold"]
